@@ -1,0 +1,33 @@
+//! One deep-hedging run: simulate → train → evaluate.
+//!
+//! Pure numerics: no files, no clock, no ambient randomness, no threads. One [`RunConfig`] gives bit-identical results
+//! on every machine, so nothing here calls a transcendental of the standard library, and every reduction has one fixed
+//! order.
+
+pub mod config;
+pub mod contract;
+pub mod costs;
+pub mod evaluation;
+pub mod features;
+pub mod identity;
+pub mod loss;
+pub mod market;
+pub mod metrics;
+pub mod network;
+pub mod observer;
+pub mod optimizer;
+pub mod record;
+mod run;
+pub mod training;
+
+pub use config::{Preset, RunConfig, Value};
+pub use identity::RunId;
+pub use observer::{Observer, Phase, Unobserved};
+pub use record::{RunRecord, RunResult, Status};
+pub use run::{EngineError, run};
+
+/// The version of the numbers: raised whenever a config's results change in any bit, so that ids change with them.
+pub const NUMERIC_VERSION: u32 = 1;
+
+/// The engine's version, as recorded with each result.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
