@@ -23,7 +23,7 @@ pub mod training;
 pub use config::{Preset, RunConfig, Value};
 pub use identity::RunId;
 pub use observer::{Observer, Phase, Unobserved};
-pub use record::{RunRecord, RunResult, Status};
+pub use record::{RunOutput, RunRecord, RunResult, Status};
 pub use run::{EngineError, run};
 
 /// The version of the numbers: raised whenever a config's results change in any bit, so that ids change with them.

@@ -184,19 +184,13 @@ pub struct Provenance {
     pub engine_version: String,
 }
 
-/// The record of one run that ended: what travels and what is stored.
+/// All that one run leaves behind: what travels from worker to coordinator.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RunRecord {
-    /// Whose record it is.
-    pub run_id: RunId,
+pub struct RunOutput {
     /// How the run ended.
     pub status: Status,
     /// Why it failed or what diverged.
     pub error: Option<String>,
-    /// The complete config as nested JSON, as [`RunConfig::to_json`](crate::RunConfig::to_json) writes it.
-    pub config: String,
-    /// What was kept of it, as it was asked for.
-    pub record: Record,
     /// The metric catalogue's values; all null for a failed run.
     pub metrics: Metrics,
     /// Where and when.
@@ -207,4 +201,32 @@ pub struct RunRecord {
     pub path: Vec<PathPoint>,
     /// Per-path samples, if recorded.
     pub samples: Vec<Samples>,
+}
+
+impl RunOutput {
+    /// The output of a run that failed.
+    pub fn failed(reason: impl Into<String>, provenance: Provenance) -> RunOutput {
+        RunOutput {
+            status: Status::Failed,
+            error: Some(reason.into()),
+            metrics: Metrics::default(),
+            provenance,
+            curves: Vec::new(),
+            path: Vec::new(),
+            samples: Vec::new(),
+        }
+    }
+}
+
+/// The record of one run that ended: what is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// Whose record it is.
+    pub run_id: RunId,
+    /// The complete config as JSON, as [`RunConfig::to_json`](crate::RunConfig::to_json) writes it.
+    pub config: String,
+    /// What was asked to be kept.
+    pub record: Record,
+    /// What the run left behind.
+    pub output: RunOutput,
 }
