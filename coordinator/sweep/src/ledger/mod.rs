@@ -1,0 +1,1 @@
+//! The lease ledger as a sans-IO state machine.

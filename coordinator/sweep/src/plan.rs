@@ -1,0 +1,1 @@
+//! The plan: which runs a sweep consists of.
