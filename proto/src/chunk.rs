@@ -1,0 +1,143 @@
+//! Large messages as streams of pieces, and back.
+
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+
+use crate::limits::MAX_PIECE_BYTES;
+use crate::v1::ResultBatch;
+
+/// Cuts content into consecutive pieces of at most [`MAX_PIECE_BYTES`]; at least one, so that nothing is a message too.
+/// Nothing is copied.
+pub fn pieces(mut content: Bytes) -> impl Iterator<Item = Bytes> + Send + 'static {
+    let mut first = true;
+    std::iter::from_fn(move || {
+        if content.is_empty() && !first {
+            return None;
+        }
+        first = false;
+        Some(content.split_to(content.len().min(MAX_PIECE_BYTES)))
+    })
+}
+
+/// Encodes a result batch; to be sent as [`pieces`].
+pub fn encode_batch(batch: &ResultBatch) -> Bytes {
+    Bytes::from(batch.encode_to_vec())
+}
+
+/// Why pieces do not make a whole.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum AssemblyError {
+    /// There is more than was agreed on.
+    #[error("{bytes} bytes and more, beyond the limit of {limit}")]
+    TooLarge {
+        /// How many bytes there were when the limit was passed.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The whole is no encoded message.
+    #[error("not an encoded message: {0}")]
+    Malformed(#[from] prost::DecodeError),
+}
+
+impl From<AssemblyError> for tonic::Status {
+    fn from(error: AssemblyError) -> tonic::Status {
+        match error {
+            AssemblyError::TooLarge { .. } => tonic::Status::resource_exhausted(error.to_string()),
+            AssemblyError::Malformed(_) => tonic::Status::invalid_argument(error.to_string()),
+        }
+    }
+}
+
+/// Puts pieces together again, up to a limit.
+#[derive(Debug)]
+pub struct Assembler {
+    limit: usize,
+    // The usual batch is one piece: it is kept as it came and decoded in place.
+    single: Bytes,
+    gathered: BytesMut,
+}
+
+impl Assembler {
+    /// An assembler of at most `limit` bytes.
+    pub fn new(limit: usize) -> Assembler {
+        Assembler { limit, single: Bytes::new(), gathered: BytesMut::new() }
+    }
+
+    /// How many bytes there are so far.
+    pub fn len(&self) -> usize {
+        self.single.len() + self.gathered.len()
+    }
+
+    /// Whether there is nothing yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends the next piece.
+    ///
+    /// # Errors
+    /// If the whole would pass the limit; the piece is dropped then.
+    pub fn push(&mut self, piece: Bytes) -> Result<(), AssemblyError> {
+        let bytes = self.len() + piece.len();
+        if bytes > self.limit {
+            return Err(AssemblyError::TooLarge { bytes, limit: self.limit });
+        }
+        if self.is_empty() {
+            self.single = piece;
+        } else {
+            self.gathered.extend_from_slice(&std::mem::take(&mut self.single));
+            self.gathered.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+
+    /// The whole.
+    pub fn finish(self) -> Bytes {
+        if self.gathered.is_empty() { self.single } else { self.gathered.freeze() }
+    }
+
+    /// The whole as a result batch, whose reports are yet to be converted, each on its own.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn finish_batch(self) -> Result<ResultBatch, AssemblyError> {
+        Ok(ResultBatch::decode(self.finish())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_make_the_whole_again() {
+        for length in [0, 1, MAX_PIECE_BYTES, MAX_PIECE_BYTES + 1, 3 * MAX_PIECE_BYTES + 7] {
+            let content: Bytes = (0..length).map(|index| (index % 251) as u8).collect();
+            let pieces: Vec<Bytes> = pieces(content.clone()).collect();
+            assert_eq!(pieces.len(), length.div_ceil(MAX_PIECE_BYTES).max(1));
+            let mut assembler = Assembler::new(length);
+            for piece in pieces {
+                assert!(piece.len() <= MAX_PIECE_BYTES);
+                assembler.push(piece).unwrap();
+            }
+            assert_eq!(assembler.finish(), content);
+        }
+    }
+
+    #[test]
+    fn the_limit_holds() {
+        let mut assembler = Assembler::new(3);
+        assembler.push(Bytes::from_static(b"ab")).unwrap();
+        let error = assembler.push(Bytes::from_static(b"cd")).unwrap_err();
+        assert_eq!(error, AssemblyError::TooLarge { bytes: 4, limit: 3 });
+        assert_eq!(assembler.finish(), Bytes::from_static(b"ab"));
+    }
+
+    #[test]
+    fn what_is_no_batch_is_refused() {
+        let mut assembler = Assembler::new(8);
+        assembler.push(Bytes::from_static(&[0xff; 4])).unwrap();
+        assert!(matches!(assembler.finish_batch(), Err(AssemblyError::Malformed(_))));
+    }
+}
