@@ -168,11 +168,14 @@ impl Ledger {
         }
     }
 
-    /// Leases a waiting task to a worker that holds it already. An attempt older than the latest is left alone: what it
-    /// reported could not be told from what the latest one did. Its result, if it has one, is as good as any.
+    /// Leases a waiting task to a worker that holds it already. Not if all that the worker holds is the report of how
+    /// the attempt ended. Nor if the attempt is older than the latest: what it reports would not count. (Its result, if
+    /// it has one, is as good as any.)
     fn adopt(&mut self, now: Millis, worker: WorkerId, slot: Slot, attempt: u32) {
         let has_room = self.workers.get(&worker).is_some_and(|worker| worker.leases.len() < self.config.max_leases);
-        if has_room && attempt >= self.entry(slot).attempts {
+        let entry = self.entry(slot);
+        let goes_on = attempt > entry.attempts || attempt == entry.attempts && !entry.over;
+        if has_room && goes_on {
             self.entry_mut(slot).begin(attempt);
             self.put(slot, Place::Leased(worker, now));
         }

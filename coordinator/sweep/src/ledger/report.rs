@@ -153,6 +153,7 @@ impl Ledger {
             Phase::Leased(holder) if holder == worker && entry.attempts == attempt => {}
             Phase::Queued | Phase::Leased(_) | Phase::Done(_) | Phase::Failed => return Decision::Stale,
         }
+        entry.over = true;
         let message = match reason {
             FailureReason::HandedBack => None,
             FailureReason::Unavailable => {

@@ -75,13 +75,15 @@ pub(super) struct Entry {
     pub(super) strikes: u16,
     /// The latest attempt is one of them.
     pub(super) struck: bool,
+    /// The latest attempt's end was reported: nobody works on it any more.
+    pub(super) over: bool,
 }
 
 const _: () = assert!(size_of::<Entry>() <= 48, "a million tasks take 48 MB");
 
 impl Entry {
     pub(super) fn new(task: Task, strikes: u16) -> Entry {
-        Entry { task, phase: Phase::Queued, attempts: u32::from(strikes), strikes, struck: strikes > 0 }
+        Entry { task, phase: Phase::Queued, attempts: u32::from(strikes), strikes, struck: strikes > 0, over: false }
     }
 
     /// A new attempt begins, or one of another coordinator's is heard of. Attempts count from 1.
@@ -90,6 +92,7 @@ impl Entry {
         if attempt > self.attempts {
             self.attempts = attempt;
             self.struck = false;
+            self.over = false;
         }
     }
 

@@ -213,6 +213,16 @@ fn a_worker_that_comes_back_with_its_work_keeps_it() {
 }
 
 #[test]
+fn a_worker_that_holds_only_the_report_of_a_failure_gets_no_lease_for_that() {
+    let mut ledger = ledger(1);
+    let a = join(&mut ledger, 0, "a");
+    ledger.lease(Millis(0), a, 1).unwrap();
+    assert_eq!(ledger.report(a, run_id(0), 1, failed(FailureReason::HandedBack)), Decision::Retry);
+    ledger.heartbeat(Millis(0), a, &[(run_id(0), 1)]).unwrap();
+    assert_eq!(ledger.phase(run_id(0)), Some(Phase::Queued));
+}
+
+#[test]
 fn an_attempt_older_than_the_latest_gets_no_lease() {
     let mut ledger = ledger(1);
     let (a, b) = (join(&mut ledger, 0, "a"), join(&mut ledger, 0, "b"));
