@@ -9,15 +9,25 @@ pub mod contract;
 pub mod costs;
 pub mod evaluation;
 pub mod features;
+#[cfg(test)]
+mod golden;
 pub mod identity;
+mod kernel;
 pub mod loss;
 pub mod market;
+mod memory;
 pub mod metrics;
 pub mod network;
 pub mod observer;
 pub mod optimizer;
+pub mod pnl;
+pub mod random;
+pub mod real;
 pub mod record;
 mod run;
+mod score;
+pub mod statistics;
+pub mod trainer;
 pub mod training;
 
 pub use config::{Preset, RunConfig, Value};

@@ -116,7 +116,7 @@ const HELD_OUT: &[(&str, &str, &str, Direction)] = &[
     ),
     (
         "max_drawdown",
-        "Mean over paths of the largest fall of the cumulative P&L net of costs from its running maximum.",
+        "Mean over paths of the largest fall of the cumulative P&L net of costs, which begins at 0, from its running maximum.",
         PNL_UNIT,
         Direction::Minimize,
     ),

@@ -529,6 +529,7 @@ impl RunConfig {
     pub fn check(&self) -> Vec<KeyError> {
         let mut errors = Vec::new();
         self.market.check(&mut errors);
+        self.features.check(&mut errors);
         self.network.check(&mut errors);
         self.training.check(&mut errors);
         errors

@@ -1,7 +1,11 @@
 //! Trading costs.
 
-use crate::config::Range;
-use crate::config::field::{choices, kinds, section};
+mod proportional;
+
+pub use proportional::Proportional;
+
+use crate::config::field::{choices, kinds};
+use crate::real::Real;
 
 kinds! {
     /// The cost model.
@@ -21,16 +25,43 @@ choices! {
     }
 }
 
-section! {
-    /// Proportional costs. By default neither building up the first position nor closing the last one costs anything.
-    pub struct Proportional {
-        /// Cost of trading one unit of the base.
-        rate: f64 = 0.01, Range::NON_NEGATIVE;
-        /// What a trade's size is measured in.
-        base: CostBase = CostBase::Units, Range::ANY;
-        /// Whether building up the first position costs.
-        entry: bool = false, Range::ANY;
-        /// Whether closing the last position costs.
-        exit: bool = false, Range::ANY;
+/// What was held at which price: both \[T, B\], time-major.
+#[derive(Clone, Copy, Debug)]
+pub struct Book<'a, R> {
+    /// Positions δ_t.
+    pub positions: &'a [R],
+    /// Prices S_t, in currency.
+    pub price: &'a [R],
+    /// B: paths.
+    pub batch: usize,
+}
+
+/// A cost model: what trading from one position to the next costs.
+pub trait CostModel<R: Real> {
+    /// What is charged on each path at each point, \[T, B\], in the loss's units.
+    fn charges(&self, book: Book<'_, R>, out: &mut Vec<R>);
+
+    /// Σ|Δδ| over the trades that are charged, one a path.
+    fn turnover(&self, book: Book<'_, R>, out: &mut Vec<R>);
+
+    /// Adds to the positions' gradient what comes from that of each path's cost, `d_cost` \[B\].
+    fn backward(&self, book: Book<'_, R>, d_cost: &[R], d_positions: &mut [R]);
+}
+
+impl Costs {
+    /// The cost model.
+    pub fn model<R: Real>(&self) -> &dyn CostModel<R> {
+        match self {
+            Costs::Proportional(proportional) => proportional,
+        }
+    }
+}
+
+/// Each path's sum over time of a \[T, B\] array.
+pub fn sum_over_time<R: Real>(array: &[R], batch: usize, out: &mut Vec<R>) {
+    out.clear();
+    out.resize(batch, R::ZERO);
+    for row in array.chunks_exact(batch) {
+        out.iter_mut().zip(row).for_each(|(sum, x)| *sum += *x);
     }
 }

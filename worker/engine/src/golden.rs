@@ -1,0 +1,65 @@
+//! Golden values for the tests, made by `tests/golden/engine.py`, and how they are compared.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// Named lists of numbers.
+pub(crate) struct Golden(BTreeMap<String, Value>);
+
+/// The golden values of the engine's parts.
+pub(crate) fn engine() -> &'static Golden {
+    static GOLDEN: OnceLock<Golden> = OnceLock::new();
+    GOLDEN.get_or_init(|| {
+        Golden(serde_json::from_str(include_str!("../tests/golden/engine.json")).expect("golden values are JSON"))
+    })
+}
+
+impl Golden {
+    /// The numbers of a name.
+    pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
+        let list = self.0.get(name).unwrap_or_else(|| panic!("no golden values {name}"));
+        list.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
+    }
+}
+
+/// The largest deviation, relative to the largest of the expected numbers.
+pub(crate) fn deviation(ours: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(ours.len(), expected.len(), "as many numbers");
+    let scale = expected.iter().fold(f64::MIN_POSITIVE, |largest, x| largest.max(x.abs()));
+    ours.iter()
+        .zip(expected)
+        .fold(0.0, |worst, (x, y)| if (x - y).is_nan() { f64::NAN } else { f64::max(worst, (x - y).abs() / scale) })
+}
+
+/// Asserts that all numbers agree to `bound`, relative to the largest of the expected ones.
+#[track_caller]
+pub(crate) fn assert_close(ours: &[f64], expected: &[f64], bound: f64) {
+    let deviation = deviation(ours, expected);
+    assert!(deviation <= bound, "deviation {deviation:e} exceeds {bound:e}");
+}
+
+/// Asserts that `gradient` is what central differences of `function` at `at` with step `step` give, to `bound` relative
+/// to its largest entry.
+#[track_caller]
+pub(crate) fn assert_gradient(
+    mut function: impl FnMut(&[f64]) -> f64,
+    at: &[f64],
+    gradient: &[f64],
+    step: f64,
+    bound: f64,
+) {
+    let mut point = at.to_vec();
+    let quotients: Vec<f64> = (0..at.len())
+        .map(|place| {
+            point[place] = at[place] + step;
+            let above = function(&point);
+            point[place] = at[place] - step;
+            let below = function(&point);
+            point[place] = at[place];
+            (above - below) / (2.0 * step)
+        })
+        .collect();
+    assert_close(gradient, &quotients, bound);
+}

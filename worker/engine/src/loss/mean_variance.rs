@@ -1,0 +1,37 @@
+//! Mean–variance.
+
+use super::{Graded, Objective, Outcomes, Units};
+use crate::config::Range;
+use crate::config::field::section;
+use crate::statistics::Moments;
+
+section! {
+    /// Mean–variance of the P&L net of costs: −E\[net\] + γ/2·Var(net), with the (n − 1) variance.
+    pub struct MeanVariance {
+        /// Risk aversion γ: half of it is the weight of the variance.
+        gamma: f64 = 1.0, Range::NON_NEGATIVE;
+        /// What the P&L is measured in.
+        units: Units = Units::Normalized, Range::ANY;
+    }
+}
+
+impl Objective for MeanVariance {
+    fn units(&self) -> Units {
+        self.units
+    }
+
+    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
+        let net = outcomes.net();
+        let moments = Moments::of(&net);
+        let count = net.len() as f64;
+        let slope = self.gamma / (count - 1.0);
+        let d_net = net.iter().map(|x| slope * (x - moments.mean()) - 1.0 / count).collect();
+        Graded::of_net(0.5 * self.gamma * moments.variance() - moments.mean(), d_net)
+    }
+
+    fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64> {
+        let net = outcomes.net();
+        let mean = Moments::of(&net).mean();
+        net.iter().map(|x| 0.5 * self.gamma * (x - mean) * (x - mean) - x).collect()
+    }
+}

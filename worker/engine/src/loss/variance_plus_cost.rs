@@ -1,0 +1,39 @@
+//! The paper's loss.
+
+use super::{Graded, Objective, Outcomes, Units};
+use crate::config::Range;
+use crate::config::field::section;
+use crate::statistics::Moments;
+
+section! {
+    /// The paper's loss: γ times the (n − 1) variance of the P&L gross of costs, plus the mean cost.
+    pub struct VariancePlusCost {
+        /// Weight of the variance.
+        gamma: f64 = 1.0, Range::NON_NEGATIVE;
+        /// What the P&L is measured in.
+        units: Units = Units::Normalized, Range::ANY;
+    }
+}
+
+impl Objective for VariancePlusCost {
+    fn units(&self) -> Units {
+        self.units
+    }
+
+    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
+        let pnl = Moments::of(outcomes.pnl);
+        let count = outcomes.count() as f64;
+        let slope = 2.0 * self.gamma / (count - 1.0);
+        Graded {
+            value: self.gamma * pnl.variance() + Moments::of(outcomes.cost).mean(),
+            d_pnl: outcomes.pnl.iter().map(|x| slope * (x - pnl.mean())).collect(),
+            d_cost: vec![1.0 / count; outcomes.count()],
+        }
+    }
+
+    fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64> {
+        let mean = Moments::of(outcomes.pnl).mean();
+        let pairs = outcomes.pnl.iter().zip(outcomes.cost);
+        pairs.map(|(pnl, cost)| self.gamma * (pnl - mean) * (pnl - mean) + cost).collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! How much memory a run needs.
+
+use crate::RunConfig;
+use crate::network::Dims;
+use crate::optimizer::Optimizer;
+use crate::record::Epoch;
+use crate::score::BLOCK_PATHS;
+
+/// Bytes of an f64, an f32.
+const F64: u64 = 8;
+const F32: u64 = 4;
+
+/// Numbers that scoring keeps of each held-out path: P&L, cost, turnover, drawdown, and at its peak net P&L, sorted
+/// losses, the loss's own copies and the samples.
+const KEPT_PER_PATH: u64 = 12;
+
+impl RunConfig {
+    /// An estimate, from above, of a run's peak memory in bytes: weights, gradient, moments; then the larger of a
+    /// training batch and a held-out set with one block of it; and the curves. With B paths of T points, I features and
+    /// H hidden units, a batch holds 2BT f64 of paths, B·T·(I + 5) f32 of features, moves and gradients, the network's
+    /// pass (for an LSTM some 7BTH f32), and for K-FAC and the feature correlation the head's inputs in f64, twice.
+    pub fn memory_bytes(&self) -> u64 {
+        let inputs = self.features.features.len();
+        let layout = self.network.layout(inputs);
+        // In f64 while they are made, then weights, gradient, two moments, and a copy to score.
+        let weights = layout.len() as u64 * (F64 + 6 * F32);
+        let head = layout.head().len() as u64;
+        let time = self.market.model().steps() + 1;
+        let pass = |paths: usize| {
+            let rows = (paths * time) as u64;
+            let dims = Dims { batch: paths, time };
+            rows * (2 * F64 + (inputs as u64 + 5) * F32) + self.network.bytes(inputs, dims)
+        };
+        let training = if self.training.epochs == 0 {
+            0
+        } else {
+            let batch = self.training.batch_size as usize;
+            let factors = if matches!(self.optimizer, Optimizer::Kfac(_)) { 3 * head * head * F64 } else { 0 };
+            pass(batch) + (batch * time) as u64 * 2 * head * F64 + factors
+        };
+        let held_out = self.evaluation.validation_paths.max(self.evaluation.test_paths);
+        let block = BLOCK_PATHS.min(held_out as usize);
+        let evaluation = held_out * KEPT_PER_PATH * F64 + pass(block) + (block * time) as u64 * 5 * F64;
+        let curves = self.training.epochs * size_of::<Epoch>() as u64;
+        weights + training.max(evaluation) + 2 * curves
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Preset, RunConfig, Value};
+
+    fn bytes(key: &str, value: i64) -> u64 {
+        RunConfig::resolve(Preset::Paper, 0, [(key, &Value::Int(value))]).unwrap().memory_bytes()
+    }
+
+    #[test]
+    fn the_paper_fits_in_a_few_megabytes() {
+        let paper = RunConfig::preset(Preset::Paper, 0).memory_bytes();
+        assert!((1 << 20..16 << 20).contains(&paper), "{paper}");
+    }
+
+    #[test]
+    fn memory_grows_with_what_is_held() {
+        let paper = RunConfig::preset(Preset::Paper, 0).memory_bytes();
+        // The pass keeps seven numbers a hidden unit and path-step.
+        assert!(bytes("training.batch_size", 32_000) > 1000 * 51 * 32 * 7 * 32 * 4);
+        assert!(bytes("evaluation.test_paths", 10_000_000) > 10_000_000 * 8 * 8);
+        assert!(bytes("evaluation.test_paths", 10_000_000) < 4 << 30, "held-out paths are streamed");
+        assert!(bytes("market.steps", 500) > 5 * paper);
+    }
+}

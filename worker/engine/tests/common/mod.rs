@@ -1,0 +1,9 @@
+//! What the integration tests share.
+
+use engine::{Preset, RunConfig, Value};
+
+/// The config of preset `paper` with these keys.
+pub(crate) fn paper(seed: u64, keys: &[(&str, Value)]) -> RunConfig {
+    RunConfig::resolve(Preset::Paper, seed, keys.iter().map(|(key, value)| (*key, value)))
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
+}
