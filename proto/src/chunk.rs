@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
+use crate::convert::Report;
 use crate::limits::MAX_PIECE_BYTES;
 use crate::v1::ResultBatch;
 
@@ -23,6 +24,28 @@ pub fn pieces(mut content: Bytes) -> impl Iterator<Item = Bytes> + Send + 'stati
 pub fn encode_batch(batch: &ResultBatch) -> Bytes {
     Bytes::from(batch.encode_to_vec())
 }
+
+/// One report, encoded once as the part of a [`ResultBatch`] that it will be, however often it is sent and by whatever
+/// id the worker goes by then.
+pub fn encode_report(report: &Report) -> Bytes {
+    // Concatenated messages are one message, whose repeated fields are the concatenation of theirs.
+    encode_batch(&ResultBatch { worker_id: 0, reports: vec![report.into()] })
+}
+
+/// The encoded batch of a worker's reports, each from [`encode_report`].
+pub fn join_reports<'a>(worker_id: u64, reports: impl IntoIterator<Item = &'a Bytes> + Clone) -> Bytes {
+    let head = ResultBatch { worker_id, reports: Vec::new() };
+    let length = reports.clone().into_iter().map(Bytes::len).sum::<usize>() + head.encoded_len();
+    let mut batch = Vec::with_capacity(length);
+    batch.extend_from_slice(&head.encode_to_vec());
+    for report in reports {
+        batch.extend_from_slice(report);
+    }
+    Bytes::from(batch)
+}
+
+/// How much longer a batch is than its encoded reports, at most.
+pub const BATCH_OVERHEAD_BYTES: usize = 16;
 
 /// Why pieces do not make a whole.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -123,6 +146,26 @@ mod tests {
             }
             assert_eq!(assembler.finish(), content);
         }
+    }
+
+    #[test]
+    fn reports_that_were_encoded_apart_are_a_batch() {
+        use crate::convert::{Failure, Outcome, Reason};
+        let report = |attempt| Report {
+            run_id: engine::RunId([3; 16]),
+            attempt,
+            outcome: Outcome::Failed(Failure {
+                reason: Reason::Panic,
+                message: "no".into(),
+                provenance: engine::record::Provenance { attempt, ..Default::default() },
+            }),
+        };
+        let encoded = [encode_report(&report(1)), encode_report(&report(2))];
+        let joined = join_reports(u64::MAX, &encoded);
+        assert!(joined.len() <= encoded.iter().map(Bytes::len).sum::<usize>() + BATCH_OVERHEAD_BYTES);
+        let batch = ResultBatch::decode(joined).unwrap();
+        let whole = ResultBatch { worker_id: u64::MAX, reports: vec![(&report(1)).into(), (&report(2)).into()] };
+        assert_eq!(batch, whole);
     }
 
     #[test]

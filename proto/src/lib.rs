@@ -7,7 +7,7 @@ mod error;
 pub mod limits;
 mod version;
 
-pub use chunk::{Assembler, AssemblyError, pieces};
+pub use chunk::{Assembler, AssemblyError, encode_report, join_reports, pieces};
 pub use convert::{
     Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, TaskGrant,
     Verdict, Welcome,

@@ -1,1 +1,2 @@
+//! The `worker` program.
 fn main() {}

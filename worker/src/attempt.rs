@@ -1,0 +1,49 @@
+//! One attempt at one run: the config is there, what becomes of it?
+
+use engine::record::Record;
+use engine::{EngineError, RunConfig};
+use proto::{Failure, Outcome, Reason};
+
+use crate::panic::caught;
+use crate::platform::Identity;
+use crate::progress::{Cancellation, Progress};
+use crate::recorder::Recorder;
+use crate::runner::Runner;
+
+/// Runs a config under a recorder. Panics and the engine's errors become failures.
+pub fn attempt(
+    runner: &dyn Runner,
+    config: &RunConfig,
+    record: &Record,
+    progress: &Progress,
+    identity: &Identity,
+) -> Outcome {
+    progress.set_epochs(u32::try_from(config.training.epochs).unwrap_or(u32::MAX));
+    let mut recorder = Recorder::started(record, config.training.target_loss, progress);
+    let ended = caught(|| runner.run(config, &mut recorder));
+    // The attempt is read last: it may have risen in the meantime.
+    let provenance = identity.provenance(progress.attempt());
+    let (reason, message) = match ended {
+        Ok(Ok(result)) => return Outcome::Finished(recorder.finish(result, provenance)),
+        Ok(Err(error)) => (reason_for(&error), explain(&error, progress)),
+        Err(panic) => (Reason::Panic, panic),
+    };
+    Outcome::Failed(Failure { reason, message, provenance: recorder.timed(provenance) })
+}
+
+fn reason_for(error: &EngineError) -> Reason {
+    match error {
+        EngineError::MissingWeights { .. } => Reason::Unavailable,
+        EngineError::Cancelled { .. } => Reason::HandedBack,
+        // Whatever else is wrong lies in the config, and is as wrong on every other worker.
+        _ => Reason::Refused,
+    }
+}
+
+fn explain(error: &EngineError, progress: &Progress) -> String {
+    match progress.cancellation().filter(|_| matches!(error, EngineError::Cancelled { .. })) {
+        Some(Cancellation::ByCoordinator) => format!("{error}, by the coordinator"),
+        Some(Cancellation::ByShutdown) => format!("{error}: the worker shuts down"),
+        None => error.to_string(),
+    }
+}
