@@ -4,13 +4,15 @@ use engine::record::Record;
 use engine::{EngineError, RunConfig};
 use proto::{Failure, Outcome, Reason};
 
+use crate::memory;
 use crate::panic::caught;
 use crate::platform::Identity;
 use crate::progress::{Cancellation, Progress};
 use crate::recorder::Recorder;
 use crate::runner::Runner;
 
-/// Runs a config under a recorder. Panics and the engine's errors become failures.
+/// Runs a config under a recorder. Panics and the engine's errors become failures; a config that cannot fit into memory
+/// is not begun.
 pub fn attempt(
     runner: &dyn Runner,
     config: &RunConfig,
@@ -18,6 +20,10 @@ pub fn attempt(
     progress: &Progress,
     identity: &Identity,
 ) -> Outcome {
+    if let Some(message) = too_large(config, runner) {
+        let provenance = identity.provenance(progress.attempt());
+        return Outcome::Failed(Failure { reason: Reason::Refused, message, provenance });
+    }
     progress.set_epochs(u32::try_from(config.training.epochs).unwrap_or(u32::MAX));
     let mut recorder = Recorder::started(record, config.training.target_loss, progress);
     let ended = caught(|| runner.run(config, &mut recorder));
@@ -46,4 +52,14 @@ fn explain(error: &EngineError, progress: &Progress) -> String {
         Some(Cancellation::ByShutdown) => format!("{error}: the worker shuts down"),
         None => error.to_string(),
     }
+}
+
+/// Runs smaller than this are not worth asking the kernel about.
+const SMALL_RUN_BYTES: u64 = 256 << 20;
+
+fn too_large(config: &RunConfig, runner: &dyn Runner) -> Option<String> {
+    let needed = runner.memory_bytes(config).filter(|&bytes| bytes >= SMALL_RUN_BYTES)?;
+    let available = memory::available_bytes().filter(|&available| needed > available)?;
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    Some(format!("the run needs about {:.2} GiB of memory, and {:.2} GiB are available", gib(needed), gib(available)))
 }

@@ -25,4 +25,8 @@ impl Runner for EngineRunner {
     fn run(&self, config: &RunConfig, observer: &mut dyn Observer) -> Result<RunResult, EngineError> {
         engine::run(config, observer)
     }
+
+    fn memory_bytes(&self, config: &RunConfig) -> Option<u64> {
+        Some(config.memory_bytes())
+    }
 }

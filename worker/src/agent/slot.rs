@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use engine::{RunConfig, RunId, Status};
+use engine::{RunId, Status};
 use proto::{Failure, Outcome, Reason, Report, encode_report};
 
 use super::AgentSummary;
 use super::desk::{Delivery, Desk, Job};
 use crate::attempt::attempt;
-use crate::memory;
 use crate::panic::caught;
 use crate::platform::Identity;
 use crate::progress::Progress;
@@ -124,26 +123,11 @@ fn work(desk: &Desk, clerk: &Clerk, runner: &dyn Runner) {
 }
 
 fn run(job: &Job, progress: &Progress, clerk: &Clerk, runner: &dyn Runner) -> Outcome {
-    let refused = |message| {
-        let provenance = clerk.identity.provenance(progress.attempt());
-        Outcome::Failed(Failure { reason: Reason::Refused, message, provenance })
-    };
-    let config = match job.terms.config(&job.task, job.weights.as_ref()) {
-        Ok(config) => config,
-        Err(error) => return refused(error.to_string()),
-    };
-    match too_large(&config, runner) {
-        Some(message) => refused(message),
-        None => attempt(runner, &config, &job.terms.record, progress, &clerk.identity),
+    match job.terms.config(&job.task, job.weights.as_ref()) {
+        Ok(config) => attempt(runner, &config, &job.terms.record, progress, &clerk.identity),
+        Err(error) => {
+            let provenance = clerk.identity.provenance(progress.attempt());
+            Outcome::Failed(Failure { reason: Reason::Refused, message: error.to_string(), provenance })
+        }
     }
-}
-
-/// Runs smaller than this are not worth asking the kernel about.
-const SMALL_RUN_BYTES: u64 = 256 << 20;
-
-fn too_large(config: &RunConfig, runner: &dyn Runner) -> Option<String> {
-    let needed = runner.memory_bytes(config).filter(|&bytes| bytes >= SMALL_RUN_BYTES)?;
-    let available = memory::available_bytes().filter(|&available| needed > available)?;
-    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    Some(format!("the run needs about {:.2} GiB of memory, and {:.2} GiB are available", gib(needed), gib(available)))
 }

@@ -1,0 +1,134 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use proto::limits::MAX_SLOTS;
+use worker::platform;
+
+const EXAMPLES: &str = "\
+Examples:
+  worker --coordinator http://127.0.0.1:4750
+      Work for the coordinator of this machine on all cores, and for the next one when it is done.
+  worker --coordinator http://127.0.0.1:4750 --slots 4 --exit-when-done
+      Four tasks at a time; end with the sweep.
+  worker run config.yaml | jq '.metrics[\"test.loss\"]'
+      One run, no coordinator.
+
+Exit codes: 0 all went well, 1 failure, 2 bad usage or refused by the coordinator, 130 interrupted twice.
+The first SIGTERM or Ctrl-C takes no more tasks, finishes or hands back what runs within 25 s, and ends with 0.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  worker run config.yaml
+      A file such as {preset: paper, seed: 7, optimizer: {kind: kfac, damping: 0.01}}; keys may be nested or dotted.
+  worker run - < config.json
+      The cell of the `config` column of runs.parquet: a complete config is a config.
+  worker run config.yaml --blobs results/damping/blobs
+      A config that names its initial weights by digest.
+
+Exit codes: 0 the run ended (ok or diverged), 1 it failed, 2 bad usage or bad config.";
+
+/// Runs deep-hedging tasks: for a coordinator, or one on its own.
+#[derive(Debug, Parser)]
+#[command(name = "worker", version, after_help = EXAMPLES, subcommand_negates_reqs = true, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) fleet: Fleet,
+
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Working for a coordinator.
+#[derive(Args, Debug)]
+pub(crate) struct Fleet {
+    /// Where the coordinator is, e.g. http://127.0.0.1:4750
+    #[arg(long, value_name = "URL", required = true)]
+    pub(crate) coordinator: Option<String>,
+
+    /// How many tasks to run at a time; auto: as many as there are cores
+    #[arg(long, value_name = "auto|N", default_value = "auto")]
+    pub(crate) slots: Slots,
+
+    /// End when the coordinator has no more tasks, rather than wait for the next sweep
+    #[arg(long)]
+    pub(crate) exit_when_done: bool,
+
+    /// What to call this worker in the results; unique on its machine at a time [default: worker-PID]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// How to write the log, which goes to stderr; RUST_LOG filters it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// What else there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Do one run and print it as JSON: {run_id, status, config, metrics, curves}
+    Run(Run),
+}
+
+/// One run.
+#[derive(Args, Debug)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct Run {
+    /// YAML or JSON of {preset, seed, …overrides}; - reads stdin
+    #[arg(value_name = "CONFIG.yaml|-")]
+    pub(crate) config: PathBuf,
+
+    /// Where initial weights are that the config names by digest: the blobs folder of a sweep's output
+    #[arg(long, value_name = "DIR")]
+    pub(crate) blobs: Option<PathBuf>,
+}
+
+/// How many tasks to run at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slots(pub(crate) usize);
+
+impl FromStr for Slots {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Slots, String> {
+        if text == "auto" {
+            return Ok(Slots(platform::auto_slots()));
+        }
+        let allowed = 1..=MAX_SLOTS as usize;
+        match text.parse() {
+            Ok(slots) if allowed.contains(&slots) => Ok(Slots(slots)),
+            _ => Err(format!("allowed: auto, or a whole number from 1 to {MAX_SLOTS}")),
+        }
+    }
+}
+
+/// How to write the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_coordinator_is_needed_unless_it_is_one_run() {
+        assert!(Arguments::try_parse_from(["worker"]).is_err());
+        assert!(Arguments::try_parse_from(["worker", "run", "-"]).is_ok());
+        let arguments = Arguments::try_parse_from(["worker", "--coordinator", "http://localhost:1"]).unwrap();
+        assert_eq!(arguments.fleet.slots, Slots(platform::auto_slots()));
+        assert!(Arguments::try_parse_from(["worker", "--coordinator", "x", "--slots", "0"]).is_err());
+    }
+}

@@ -1,0 +1,186 @@
+//! `worker --coordinator URL`.
+
+use std::io;
+use std::net::IpAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tonic::transport::{Channel, Endpoint, Uri};
+use tracing_subscriber::EnvFilter;
+use worker::{AgentError, AgentOptions, EngineRunner, Shutdown, ShutdownHandle};
+
+use super::args::{Fleet, LogFormat};
+use super::exit::Exit;
+
+/// The agent and its connection are rarely busy; the slots have threads of their own.
+const RUNTIME_THREADS: usize = 2;
+
+pub(crate) fn run(fleet: Fleet) -> ExitCode {
+    log_to_stderr(fleet.log_format);
+    let url = fleet.coordinator.as_deref().unwrap_or_default();
+    let endpoint = match endpoint(url) {
+        Ok(endpoint) => endpoint,
+        Err(error) => {
+            eprintln!("error: --coordinator {url}: {error:#}");
+            return Exit::Usage.into();
+        }
+    };
+    match work(&fleet, &endpoint) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Failure.into()
+        }
+    }
+}
+
+fn work(fleet: &Fleet, endpoint: &Endpoint) -> anyhow::Result<Exit> {
+    let name = fleet.name.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
+    let options = AgentOptions { exit_when_done: fleet.exit_when_done, ..AgentOptions::new(name, fleet.slots.0) };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    let ended = runtime.block_on(async {
+        let (handle, shutdown) = ShutdownHandle::new();
+        listen_for_signals(handle).context("cannot listen for signals")?;
+        let channel: Channel = endpoint.connect_lazy();
+        anyhow::Ok(agent(channel, options, shutdown).await)
+    })?;
+    // A connection that is still being tried must not keep the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(summary) => {
+            tracing::info!(
+                ok = summary.ok,
+                diverged = summary.diverged,
+                failed = summary.failed,
+                handed_back = summary.handed_back,
+                undelivered = summary.undelivered,
+                "done"
+            );
+            Ok(Exit::Success)
+        }
+        Err(AgentError::Refused { message }) => {
+            eprintln!("error: refused by the coordinator: {message}");
+            Ok(Exit::Usage)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn agent(
+    channel: Channel,
+    options: AgentOptions,
+    shutdown: Shutdown,
+) -> Result<worker::AgentSummary, AgentError> {
+    worker::run(channel, options, Arc::new(EngineRunner), shutdown).await
+}
+
+/// The coordinator's address.
+fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
+    let uri: Uri = url.parse().context("not a URL, such as http://127.0.0.1:4750")?;
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        bail!("not a URL, such as http://127.0.0.1:4750");
+    };
+    if scheme == "https" {
+        bail!("TLS is yet to come; a coordinator on this machine can be reached by http://");
+    }
+    if scheme != "http" {
+        bail!("the scheme {scheme} is not known; allowed: http");
+    }
+    if !is_loopback(host) {
+        bail!(
+            "{host} is another machine, and without TLS a stranger could read tasks or inject results; TLS is yet to come"
+        );
+    }
+    let keep_alive = Duration::from_secs(10);
+    Ok(Endpoint::from(uri)
+        .connect_timeout(Duration::from_secs(10))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(keep_alive)
+        .keep_alive_timeout(keep_alive)
+        .keep_alive_while_idle(true))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
+
+/// The first signal drains, the second ends the process.
+fn listen_for_signals(handle: ShutdownHandle) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    tokio::spawn(async move {
+        signals.next().await;
+        handle.drain();
+        signals.next().await;
+        tracing::warn!("interrupted again: stopping at once");
+        std::process::exit(Exit::Interrupted as i32);
+    });
+    Ok(())
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_reached_without_tls() {
+        for url in ["http://localhost:7070", "http://127.0.0.1:7070", "http://[::1]:7070"] {
+            assert!(endpoint(url).is_ok(), "{url}");
+        }
+        for url in ["http://fleet.example:7070", "https://localhost:7070", "localhost:7070", "ftp://localhost", ""] {
+            assert!(endpoint(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The command line.
+
+pub(crate) mod args;
+pub(crate) mod config_file;
+pub(crate) mod exit;
+pub(crate) mod fleet;
+pub(crate) mod single;
