@@ -1,7 +1,7 @@
 //! Evaluation: what the trained network is scored on.
 
 use crate::config::Range;
-use crate::config::field::section;
+use crate::config::declare::section;
 
 section! {
     /// The held-out sets. They depend on the market alone, so every run in a market cell is scored on the same paths.

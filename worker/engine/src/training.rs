@@ -1,6 +1,6 @@
 //! Training: for how long, and on what.
 
-use crate::config::field::{choices, section};
+use crate::config::declare::{choices, section};
 use crate::config::{KeyError, Range};
 
 choices! {

@@ -1,18 +1,26 @@
 //! The complete description of one run, and how it is put together from a preset and a user's overrides.
 //!
-//! Every key is declared once, in the section that owns it (`section!` and `kinds!` in [`field`]); reading, ranges,
+//! Every key is declared once, in the section that owns it (`section!` and `kinds!` in `declare.rs`); reading, ranges,
 //! error messages, the JSON Schema, a run's identity and the `config` cell of the results all come from that
 //! declaration.
 
+pub(crate) mod declare;
+mod error;
 pub(crate) mod field;
+mod keys;
 mod preset;
+mod section;
 mod value;
 
-use std::fmt;
-
+pub use error::KeyError;
 pub use field::{Field, KeySpec, Kind, Misfit, Range, nearest};
+pub use keys::{Keys, KeysDyn, Tagged};
 pub use preset::Preset;
+pub use section::{CatalogueKey, Section, catalogue};
 pub use value::Value;
+
+use error::unknown_key;
+use section::cached_catalogue;
 
 use crate::contract::Contract;
 use crate::costs::Costs;
@@ -23,269 +31,6 @@ use crate::market::Market;
 use crate::network::{InitialWeights, Network};
 use crate::optimizer::Optimizer;
 use crate::training::Training;
-
-/// The keys of one section, or of one kind of a section. Implemented by `section!`.
-pub trait Keys: Default {
-    /// The keys in their order of declaration.
-    const SPECS: &'static [KeySpec];
-
-    /// The value of a key, `None` if there is no such key.
-    fn get(&self, key: &str) -> Option<Value>;
-
-    /// Sets a key, `None` if there is no such key; a value that does not fit changes nothing.
-    fn set(&mut self, key: &str, value: &Value) -> Option<Result<(), Misfit>>;
-
-    /// Appends every key and value to the bytes of a run's identity.
-    fn write_canonical(&self, out: &mut Vec<u8>);
-}
-
-/// [`Keys`] behind a reference, for sections whose type is chosen by a tag.
-pub trait KeysDyn {
-    /// See [`Keys::SPECS`].
-    fn specs(&self) -> &'static [KeySpec];
-    /// See [`Keys::get`].
-    fn get(&self, key: &str) -> Option<Value>;
-    /// See [`Keys::set`].
-    fn set(&mut self, key: &str, value: &Value) -> Option<Result<(), Misfit>>;
-    /// See [`Keys::write_canonical`].
-    fn write_canonical(&self, out: &mut Vec<u8>);
-}
-
-impl<K: Keys> KeysDyn for K {
-    fn specs(&self) -> &'static [KeySpec] {
-        K::SPECS
-    }
-
-    fn get(&self, key: &str) -> Option<Value> {
-        Keys::get(self, key)
-    }
-
-    fn set(&mut self, key: &str, value: &Value) -> Option<Result<(), Misfit>> {
-        Keys::set(self, key, value)
-    }
-
-    fn write_canonical(&self, out: &mut Vec<u8>) {
-        Keys::write_canonical(self, out);
-    }
-}
-
-/// A section whose tag selects its type. Implemented by `kinds!`.
-pub trait Tagged: Sized {
-    /// The tag's key within the section: `kind`, `model` or `cell`.
-    const TAG: &'static str;
-    /// Every kind's word with its keys.
-    const KINDS: &'static [(&'static str, &'static [KeySpec])];
-
-    /// The kind of this word with its defaults.
-    fn with_kind(word: &str) -> Option<Self>;
-    /// The word of this kind.
-    fn kind(&self) -> &'static str;
-    /// The keys of this kind.
-    fn keys(&self) -> &dyn KeysDyn;
-    /// The keys of this kind.
-    fn keys_mut(&mut self) -> &mut dyn KeysDyn;
-}
-
-/// The sections of a [`RunConfig`], in the order in which they are written and enter the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Section {
-    /// `market.*`
-    Market,
-    /// `contract.*`
-    Contract,
-    /// `costs.*`
-    Costs,
-    /// `features` and `normalization`
-    Features,
-    /// `network.*`
-    Network,
-    /// `loss.*`
-    Loss,
-    /// `optimizer.*`
-    Optimizer,
-    /// `training.*`
-    Training,
-    /// `evaluation.*`
-    Evaluation,
-}
-
-impl Section {
-    /// How many sections there are.
-    pub const COUNT: usize = 9;
-
-    /// All sections, in order.
-    pub const ALL: [Section; Section::COUNT] = [
-        Section::Market,
-        Section::Contract,
-        Section::Costs,
-        Section::Features,
-        Section::Network,
-        Section::Loss,
-        Section::Optimizer,
-        Section::Training,
-        Section::Evaluation,
-    ];
-
-    /// What a key of this section starts with, without the dot; empty for [`Section::Features`], whose keys stand at
-    /// the top.
-    pub fn prefix(self) -> &'static str {
-        match self {
-            Section::Market => "market",
-            Section::Contract => "contract",
-            Section::Costs => "costs",
-            Section::Features => "",
-            Section::Network => "network",
-            Section::Loss => "loss",
-            Section::Optimizer => "optimizer",
-            Section::Training => "training",
-            Section::Evaluation => "evaluation",
-        }
-    }
-
-    /// Splits a dotted key into its section and its name within the section. Says nothing of whether the key exists.
-    pub fn of_key(key: &str) -> Option<(Section, &str)> {
-        match key.split_once('.') {
-            Some((prefix, name)) => {
-                Section::ALL.into_iter().find(|section| section.prefix() == prefix).map(|section| (section, name))
-            }
-            None => Features::SPECS.iter().any(|spec| spec.name == key).then_some((Section::Features, key)),
-        }
-    }
-
-    /// The dotted name of a key of this section.
-    pub fn dotted(self, name: &str) -> String {
-        match self.prefix() {
-            "" => name.to_owned(),
-            prefix => format!("{prefix}.{name}"),
-        }
-    }
-
-    /// The tag of the section and its kinds with their keys; sections without a tag have one kind without a word.
-    fn catalogue(self) -> (Option<&'static str>, &'static [(&'static str, &'static [KeySpec])]) {
-        fn tagged<T: Tagged>() -> (Option<&'static str>, &'static [(&'static str, &'static [KeySpec])]) {
-            (Some(T::TAG), T::KINDS)
-        }
-        match self {
-            Section::Market => tagged::<Market>(),
-            Section::Contract => tagged::<Contract>(),
-            Section::Costs => tagged::<Costs>(),
-            Section::Features => (None, &[("", Features::SPECS)]),
-            Section::Network => tagged::<Network>(),
-            Section::Loss => tagged::<Loss>(),
-            Section::Optimizer => tagged::<Optimizer>(),
-            Section::Training => (None, &[("", Training::SPECS)]),
-            Section::Evaluation => (None, &[("", Evaluation::SPECS)]),
-        }
-    }
-}
-
-/// A key of the catalogue: what the schema, the documentation and the error messages know of it.
-#[derive(Clone, Debug)]
-pub struct CatalogueKey {
-    /// The dotted name, e.g. `optimizer.damping`.
-    pub name: String,
-    /// Its section.
-    pub section: Section,
-    /// What it means.
-    pub doc: &'static str,
-    /// What it accepts.
-    pub kind: Kind,
-    /// The numbers it accepts.
-    pub range: Range,
-    /// The section's tag and the kinds that have the key, e.g. `("optimizer.kind", ["kfac"])`; `None` where every
-    /// config has it.
-    pub only_for: Option<(String, Vec<&'static str>)>,
-    /// Whether it is a tag itself.
-    pub is_tag: bool,
-}
-
-/// Every key there is, tags first in each section.
-pub fn catalogue() -> Vec<CatalogueKey> {
-    let mut keys: Vec<CatalogueKey> = Vec::new();
-    for section in Section::ALL {
-        let (tag, kinds) = section.catalogue();
-        if let Some(tag) = tag {
-            let words: &'static [&'static str] = Vec::leak(kinds.iter().map(|(word, _)| *word).collect::<Vec<_>>());
-            keys.push(CatalogueKey {
-                name: section.dotted(tag),
-                section,
-                doc: "Selects the section's type, and with it the section's other keys.",
-                kind: Kind::Choice(words),
-                range: Range::ANY,
-                only_for: None,
-                is_tag: true,
-            });
-        }
-        for (word, specs) in kinds {
-            for spec in *specs {
-                let name = section.dotted(spec.name);
-                match keys.iter_mut().find(|key| key.name == name) {
-                    Some(key) => key.only_for.as_mut().expect("only tagged sections repeat a key").1.push(word),
-                    None => keys.push(CatalogueKey {
-                        name,
-                        section,
-                        doc: spec.doc,
-                        kind: spec.kind,
-                        range: spec.range,
-                        only_for: tag.map(|tag| (section.dotted(tag), vec![*word])),
-                        is_tag: false,
-                    }),
-                }
-            }
-        }
-        // A key that every kind of its section has is no conditional key.
-        for key in keys.iter_mut().filter(|key| key.section == section) {
-            if key.only_for.as_ref().is_some_and(|(_, words)| words.len() == kinds.len()) {
-                key.only_for = None;
-            }
-        }
-    }
-    keys
-}
-
-/// The catalogue, made once.
-fn cached_catalogue() -> &'static [CatalogueKey] {
-    static CATALOGUE: std::sync::OnceLock<Vec<CatalogueKey>> = std::sync::OnceLock::new();
-    CATALOGUE.get_or_init(catalogue)
-}
-
-/// What is wrong with one key of a config.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub struct KeyError {
-    /// The dotted key.
-    pub key: String,
-    /// The offending value, where a value offends.
-    pub value: Option<Value>,
-    /// What is wrong, as the rest of a sentence that begins with the key or the value.
-    pub problem: String,
-    /// What is allowed.
-    pub allowed: Option<String>,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-impl KeyError {
-    pub(crate) fn conflict(key: &str, value: Option<Value>, problem: impl Into<String>) -> KeyError {
-        KeyError { key: key.to_owned(), value, problem: problem.into(), allowed: None, help: None }
-    }
-}
-
-impl fmt::Display for KeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.key)?;
-        match &self.value {
-            Some(value) => write!(f, "{value} {}", self.problem)?,
-            None => f.write_str(&self.problem)?,
-        }
-        if let Some(allowed) = &self.allowed {
-            write!(f, "; allowed: {allowed}")?;
-        }
-        if let Some(help) = &self.help {
-            write!(f, "; {help}")?;
-        }
-        Ok(())
-    }
-}
 
 /// The complete description of one run: the same config gives the same numbers, bit for bit, on every machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -544,26 +289,6 @@ impl RunConfig {
 /// Whether `name` is the tag of a section.
 fn is_tag<T: Tagged>(_: &T, name: &str) -> bool {
     name == T::TAG
-}
-
-/// The error for a key that no config has.
-fn unknown_key(key: &str) -> KeyError {
-    let names = cached_catalogue().iter().map(|known| known.name.as_str());
-    let in_section = Section::of_key(key).map(|(section, _)| {
-        let keys = cached_catalogue().iter().filter(|known| known.section == section);
-        keys.map(|known| known.name.as_str()).collect::<Vec<_>>().join(", ")
-    });
-    KeyError {
-        key: key.to_owned(),
-        value: None,
-        problem: "is not a known key".into(),
-        allowed: in_section.or_else(|| {
-            let prefixes = Section::ALL.iter().map(|section| section.prefix()).filter(|prefix| !prefix.is_empty());
-            let top = Features::SPECS.iter().map(|spec| spec.name.to_owned());
-            Some(prefixes.map(|prefix| format!("{prefix}.*")).chain(top).collect::<Vec<_>>().join(", "))
-        }),
-        help: nearest(key, names).map(|near| format!("did you mean `{near}`?")),
-    }
 }
 
 /// Turns nested JSON (or a mix of nested and dotted keys) into dotted overrides; a list or scalar is a value.

@@ -1,7 +1,7 @@
 //! The presets: complete configs under a name, as values over the defaults of each section.
 
 use super::Value;
-use super::field::choices;
+use super::declare::choices;
 
 choices! {
     /// A named, complete [`RunConfig`](super::RunConfig) that a user's keys override.

@@ -1,6 +1,6 @@
 //! Contracts: what is hedged.
 
-use crate::config::field::{kinds, section};
+use crate::config::declare::{kinds, section};
 
 kinds! {
     /// The contract that is hedged.

@@ -4,7 +4,7 @@ mod proportional;
 
 pub use proportional::Proportional;
 
-use crate::config::field::{choices, kinds};
+use crate::config::declare::{choices, kinds};
 use crate::real::Real;
 
 kinds! {

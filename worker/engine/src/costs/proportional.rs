@@ -2,7 +2,7 @@
 
 use super::{Book, CostBase, CostModel};
 use crate::config::Range;
-use crate::config::field::section;
+use crate::config::declare::section;
 use crate::real::Real;
 
 section! {

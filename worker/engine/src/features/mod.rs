@@ -8,7 +8,7 @@ pub use scale::Scale;
 
 use scale::Fit;
 
-use crate::config::field::{choices, section};
+use crate::config::declare::{choices, section};
 use crate::config::{Field, KeyError, Range};
 use crate::market::Paths;
 use crate::real::Real;

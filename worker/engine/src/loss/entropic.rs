@@ -2,7 +2,7 @@
 
 use super::{Graded, Objective, Outcomes, Units};
 use crate::config::Range;
-use crate::config::field::section;
+use crate::config::declare::section;
 
 section! {
     /// The entropic risk of the P&L net of costs: (1/a)·log E\[exp(−a·net)\].

@@ -2,7 +2,7 @@
 
 use super::{Graded, Objective, Outcomes, Units};
 use crate::config::Range;
-use crate::config::field::section;
+use crate::config::declare::section;
 use crate::statistics::Moments;
 
 section! {

@@ -10,7 +10,7 @@ pub use entropic::Entropic;
 pub use mean_variance::MeanVariance;
 pub use variance_plus_cost::VariancePlusCost;
 
-use crate::config::field::{choices, kinds};
+use crate::config::declare::{choices, kinds};
 
 kinds! {
     /// The loss over a batch of paths.
@@ -106,7 +106,8 @@ mod tests {
     use super::*;
     use crate::golden;
     use crate::random::{Purpose, Stream};
-    use crate::statistics::Moments;
+    use crate::statistics::{Moments, sort_descending, tail_risk};
+    use proptest::prelude::*;
 
     fn losses() -> Vec<(&'static str, Box<dyn Objective>)> {
         vec![
@@ -172,6 +173,28 @@ mod tests {
                 (claimed / actual - 1.0).abs() < 4.0 * 0.018 + 4.0 / PATHS as f64,
                 "{name}: {claimed} for {actual}"
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cvar_is_the_metrics_expected_shortfall(pnl in prop::collection::vec(-5.0..5.0_f64, 1..60), alpha in 0.0..0.99_f64) {
+            let cost = vec![0.25; pnl.len()];
+            let loss = Cvar { alpha, units: Units::Currency };
+            let outcomes = Outcomes { pnl: &pnl, cost: &cost };
+            let mut losses: Vec<f64> = outcomes.net().iter().map(|net| -net).collect();
+            sort_descending(&mut losses);
+            let [_, shortfall] = tail_risk(&losses, alpha);
+            prop_assert!((loss.grade(outcomes).value - shortfall).abs() < 1e-12);
+        }
+
+        #[test]
+        fn cash_is_worth_its_face_value(pnl in prop::collection::vec(-5.0..5.0_f64, 2..30)) {
+            let cost = vec![0.0; pnl.len()];
+            for (name, loss) in losses().into_iter().filter(|(name, _)| *name != "variance_plus_cost") {
+                let slope: f64 = loss.grade(Outcomes { pnl: &pnl, cost: &cost }).d_pnl.iter().sum();
+                prop_assert!((slope + 1.0).abs() < 1e-12, "{}: a unit more on every path is {} less loss", name, -slope);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The Heston model: dS = μS dt + √V S dW¹, dV = κ(θ − V)dt + ξ√V dW², corr(dW¹, dW²) = ρ (Heston 1993).
 
 use super::{Model, numpy_normals};
-use crate::config::field::{choices, section};
+use crate::config::declare::{choices, section};
 use crate::config::{Field, KeyError, Range};
 use crate::random::{Normals, Purpose, StreamPerPath};
 

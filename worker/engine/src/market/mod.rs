@@ -7,7 +7,7 @@ pub use heston::{Generator, Heston, Scheme};
 pub use paths::Paths;
 
 use crate::config::KeyError;
-use crate::config::field::kinds;
+use crate::config::declare::kinds;
 use crate::random::{Normals, NumpyLegacy, Purpose, StreamPerPath};
 
 kinds! {

@@ -11,7 +11,7 @@ pub use weights::{Init, InitialWeights, Tensor, WeightsDigest, WeightsError};
 
 use std::sync::Arc;
 
-use crate::config::field::{choices, kinds, section};
+use crate::config::declare::{choices, kinds, section};
 use crate::config::{KeyError, Range};
 use crate::real::Real;
 

@@ -4,7 +4,7 @@ use std::ops::Range as Places;
 
 use super::{Layers, SingularFactor, StepInputs, Stepper, trained};
 use crate::config::Range;
-use crate::config::field::section;
+use crate::config::declare::section;
 use crate::network::{Layout, Scope};
 use crate::real::Real;
 

@@ -10,7 +10,7 @@ use nalgebra::{Cholesky, DMatrix, DVector};
 use super::adam::{Adam, AdamStepper};
 use super::{SingularFactor, StepInputs, Stepper};
 use crate::config::Range;
-use crate::config::field::{choices, section};
+use crate::config::declare::{choices, section};
 use crate::kernel::{Strided, accumulate};
 use crate::network::{Layout, Scope};
 use crate::real::Real;

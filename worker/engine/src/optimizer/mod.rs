@@ -10,7 +10,7 @@ pub use sgd::Sgd;
 
 use std::ops::Range;
 
-use crate::config::field::{choices, kinds};
+use crate::config::declare::{choices, kinds};
 use crate::network::{Layout, Scope};
 use crate::real::Real;
 

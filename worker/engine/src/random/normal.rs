@@ -95,6 +95,7 @@ const FAR_DENOMINATOR: [f64; 8] = [
 mod tests {
     use super::*;
     use crate::golden;
+    use proptest::prelude::*;
 
     #[test]
     fn agrees_with_scipy() {
@@ -105,6 +106,17 @@ mod tests {
             let z = inverse_normal_cdf(p);
             // AS 241 promises about 1e-16; Horner's eight roundings in f64 on top.
             assert!((z - expected).abs() <= 2e-15 * expected.abs(), "{p}: {z} for {expected}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn grows_and_is_odd(p in 1e-300..0.5_f64, factor in 1.000_001..2.0_f64) {
+            let q = (p * factor).min(0.5);
+            prop_assert!(inverse_normal_cdf(p) <= inverse_normal_cdf(q));
+            // 1 − p rounds, and the slope at p magnifies that where p is small.
+            let p = p.max(1e-3);
+            prop_assert!((inverse_normal_cdf(p) + inverse_normal_cdf(1.0 - p)).abs() < 1e-12);
         }
     }
 
