@@ -24,7 +24,7 @@ impl RunConfig {
         let layout = self.network.layout(inputs);
         // In f64 while they are made, then weights, gradient, two moments, and a copy to score.
         let weights = layout.len() as u64 * (F64 + 6 * F32);
-        let head = layout.head().len() as u64;
+        let head = layout.head_inputs() as u64;
         let time = self.market.model().steps() + 1;
         let pass = |paths: usize| {
             let rows = (paths * time) as u64;

@@ -31,7 +31,8 @@ pub trait Observer {
     }
 
     /// Called with each path's P&L (gross of costs, in the loss's units) and cost: for [`SampleSet::Train`] after every
-    /// epoch, for the held-out sets once, with the last epoch's number. Both slices have one entry a path.
+    /// epoch whose loss is finite, for the held-out sets once, with the last epoch's number (0 if there was none). Both
+    /// slices have one finite entry a path.
     fn samples(&mut self, set: SampleSet, epoch: u32, pnl: &[f32], cost: &[f32]) {
         let _ = (set, epoch, pnl, cost);
     }

@@ -13,7 +13,7 @@ use crate::random::{Normals, Purpose};
 use crate::record::{Epoch, PathPoint, RunResult, SampleSet, Status};
 use crate::score::{BLOCK_PATHS, Score};
 use crate::statistics::{Moments, mean_absolute_correlation};
-use crate::trainer::{StepReport, Trainer, TrainerParts};
+use crate::trainer::{Breakdown, StepReport, Trainer, TrainerParts};
 
 /// Why a run could not be done. Divergence is a result, not an error.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -168,15 +168,7 @@ fn train(
     }
     observer.phase(Phase::Simulate);
     let mut set = TrainingSet::new(config);
-    let mut trainer = Trainer::new(TrainerParts {
-        policy: config.network.policy(config.features.features.len()),
-        layout,
-        weights,
-        stepper: config.optimizer.stepper(layout),
-        objective: config.loss.objective(),
-        costs: config.costs.model(),
-        grad_clip: config.training.grad_clip,
-    });
+    let mut trainer = trainer(config, layout, weights);
     let mut batch = Batch::default();
     let mut summary = TrainingSummary::default();
     for number in 1..=config.training.epochs as u32 {
@@ -188,7 +180,9 @@ fn train(
         let report = trainer.step(&batch.inputs, &batch.moves);
         let epoch = summary.take(number, damping, &report, &trainer);
         outcome.error = report.breakdown.map(|what| format!("epoch {number}: {what}"));
-        observer.samples(SampleSet::Train, number, trainer.pnl(), trainer.cost());
+        if report.breakdown != Some(Breakdown::Loss) {
+            observer.samples(SampleSet::Train, number, trainer.pnl(), trainer.cost());
+        }
         let flow = observer.epoch(&epoch);
         outcome.curves.push(epoch);
         if flow == ControlFlow::Break(()) {
@@ -199,12 +193,24 @@ fn train(
         }
     }
     summary.write_metrics(config, &outcome.curves, &mut outcome.metrics);
-    let hidden = layout.head().len() - 1;
     let seen: Vec<f64> = trainer.head_inputs().iter().copied().map(f64::from).collect();
-    if let Some(correlation) = mean_absolute_correlation(&seen, hidden) {
+    if let Some(correlation) = mean_absolute_correlation(&seen, layout.head_inputs()) {
         outcome.metrics.set("train.feature_correlation", correlation);
     }
     Ok(Some(trainer.weights().to_vec()))
+}
+
+/// The network and what trains it, before the first step.
+fn trainer<'a>(config: &'a RunConfig, layout: &'a Layout, weights: Vec<f32>) -> Trainer<'a, f32> {
+    Trainer::new(TrainerParts {
+        policy: config.network.policy(config.features.features.len()),
+        layout,
+        weights,
+        stepper: config.optimizer.stepper(layout),
+        objective: config.loss.objective(),
+        costs: config.costs.model(),
+        grad_clip: config.training.grad_clip,
+    })
 }
 
 /// One batch as the trainer sees it.

@@ -71,6 +71,11 @@ impl Layout {
         self.head..self.len()
     }
 
+    /// H: how many inputs the head has, which has one output and a bias.
+    pub fn head_inputs(&self) -> usize {
+        self.head().len() - 1
+    }
+
     /// Where the other layers' weights lie: before the head's.
     pub fn body(&self) -> Range<usize> {
         0..self.head
