@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The durable results: parts, lock, resume and merge.
+mod cache;
+mod compact;
+mod comparisons;
+mod decode;
+mod encode;
+mod error;
+mod identity;
+mod index;
+mod location;
+mod lock;
+mod merge;
+mod parquet;
+mod part;
+mod plan_table;
+mod schema;
+mod store;
+mod table;
+mod tables;
+
+pub use comparisons::{COMPARISONS, Comparison, POOLED, Pooled};
+pub use error::StoreError;
+pub use identity::{FORMAT_VERSION, Footer, SweepIdentity, Versions};
+pub use index::{Index, Stored};
+pub use location::Location;
+pub use lock::Holder;
+pub use merge::{CURVES, MergeSummary, PATHS, RUNS, SAMPLES};
+pub use plan_table::{PlanTable, RowLabels, SweptColumn, SweptKind};
+pub use store::{Access, SetAside, Store};
+pub use tables::{SampleBatch, SampleBatches, Tables, Words};

@@ -1,0 +1,321 @@
+//! The store: the durable state of a sweep.
+
+use std::path::PathBuf;
+
+use engine::RunRecord;
+
+use crate::encode;
+use crate::error::StoreError;
+use crate::identity::{self, Footer, SweepIdentity};
+use crate::index::{Index, Place};
+use crate::location::{Folder, Location, Object};
+use crate::lock::{Lock, Mode};
+use crate::parquet::Parquet;
+use crate::part::{self, Part, PartName};
+use crate::{compact, decode};
+
+/// What results are opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To compute and store the sweep, alone.
+    Write,
+    /// To compute and store one shard of the sweep, beside other shards but not beside a whole sweep.
+    Shard {
+        /// Number of the shard, from 0.
+        index: u64,
+        /// Number of shards.
+        count: u64,
+    },
+    /// To look. Nothing is locked, created or removed.
+    Read,
+}
+
+impl Access {
+    fn word(self) -> &'static str {
+        match self {
+            Access::Write => "for writing",
+            Access::Shard { .. } => "for a shard",
+            Access::Read => "for reading",
+        }
+    }
+}
+
+/// A file among the parts that is none, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// The file, left as it is.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// The stored results of one sweep.
+///
+/// All calls block; from asynchronous code make them on a thread of `spawn_blocking` or one of their own.
+pub struct Store {
+    pub(crate) folder: Folder,
+    pub(crate) footer: Footer,
+    access: Access,
+    /// Slots of parts; a part that was compacted away leaves its slot empty.
+    parts: Vec<Option<Part>>,
+    index: Index,
+    set_aside: Vec<SetAside>,
+    /// Whether compacting has failed before: results come first, so it is not tried again.
+    compacting_failed: bool,
+    /// For a shard, the first slot of its own parts: it compacts no other's.
+    own_parts: usize,
+    _locks: Vec<Lock>,
+}
+
+impl Store {
+    /// Opens the results of `sweep` at `location`.
+    ///
+    /// For writing, folders are created, the lock is taken, the sweep file is laid beside the results, and what a crash
+    /// has left behind is swept up. For reading, a location that does not exist is [`StoreError::Missing`].
+    ///
+    /// # Errors
+    /// [`StoreError::OtherSweep`] for an output that holds a sweep of another name, [`StoreError::Locked`] if another
+    /// coordinator is at work on it, and others if it cannot be read or written.
+    pub fn open(location: &Location, sweep: &SweepIdentity, access: Access) -> Result<Store, StoreError> {
+        if access != Access::Read {
+            for folder in
+                [location.path().to_owned(), location.path().join("locks"), location.path().join(part::FOLDER)]
+            {
+                std::fs::create_dir_all(&folder).map_err(|error| StoreError::io(&folder, &error))?;
+            }
+        }
+        let folder = Folder::open(location)?;
+        // Before the lock, since which sweep an output holds is no matter of who is at work on it.
+        refuse_other_sweep(&folder, sweep)?;
+        let locks = take_locks(&folder, access)?;
+        if access != Access::Read {
+            // Two coordinators of different sweeps may have found the output empty at once.
+            refuse_other_sweep(&folder, sweep)?;
+            identity::claim(&folder, sweep)?;
+            refuse_other_sweep(&folder, sweep)?;
+        }
+        if access == Access::Write {
+            compact::sweep_up_staging(&folder);
+        }
+        let mut store = Store {
+            folder,
+            footer: Footer::of(sweep),
+            access,
+            parts: Vec::new(),
+            index: Index::default(),
+            set_aside: Vec::new(),
+            compacting_failed: false,
+            own_parts: 0,
+            _locks: locks,
+        };
+        store.load()?;
+        if let Access::Shard { .. } = access {
+            store.own_parts = store.parts.len();
+        }
+        Ok(store)
+    }
+
+    /// Which runs are stored.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Files among the parts that are torn, foreign or damaged. Their runs count as not stored.
+    pub fn set_aside(&self) -> &[SetAside] {
+        &self.set_aside
+    }
+
+    /// Stores records durably: when this returns, they survive a crash of the program and of the machine.
+    ///
+    /// They become one part. After an error nothing of them is counted as stored, what was stored before is intact, and
+    /// the call can be repeated; a repetition that stores a record twice does no harm.
+    pub fn append(&mut self, records: &[RunRecord]) -> Result<(), StoreError> {
+        self.allow_writing("store results")?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        records.iter().try_for_each(encode::check)?;
+        let bytes = encode::part_bytes(records, self.footer.pairs(&[]));
+        let bytes = bytes.map_err(|error| StoreError::damaged(self.folder.root(), error.to_string()))?;
+        let size = bytes.len() as u64;
+        let bytes = bytes::Bytes::from(bytes);
+        let name = loop {
+            let name = PartName::new();
+            if self.folder.create(&name.key(), bytes.clone())? {
+                break name;
+            }
+        };
+        let slot = self.parts.len() as u32;
+        for (group, records) in encode::groups(records).enumerate() {
+            self.index.add_records(Place { part: slot, group: group as u16, row: 0 }, records);
+        }
+        let footprint = records.iter().map(encode::footprint).sum();
+        self.parts.push(Some(Part { name, size, rows: records.len() as u64, footprint }));
+        self.tidy();
+        Ok(())
+    }
+
+    /// The part in a slot.
+    pub(crate) fn part(&self, slot: u32) -> Option<&Part> {
+        self.parts[slot as usize].as_ref()
+    }
+
+    /// Opens the part in a slot.
+    pub(crate) fn open_part(&self, slot: u32) -> Result<Parquet, StoreError> {
+        let part = self.part(slot).expect("entries point to parts that are there");
+        part::open(&self.folder, &Object { key: part.name.key(), size: part.size })
+    }
+
+    pub(crate) fn allow_writing(&self, what: &'static str) -> Result<(), StoreError> {
+        if self.access == Access::Read {
+            let path = self.folder.root().to_owned();
+            return Err(StoreError::Access { path, access: self.access.word(), what });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn allow_merging(&self) -> Result<(), StoreError> {
+        if self.access != Access::Write {
+            let path = self.folder.root().to_owned();
+            return Err(StoreError::Access { path, access: self.access.word(), what: "write tables" });
+        }
+        Ok(())
+    }
+
+    /// Compacts if there is enough to compact. The results are durable without it, so that its failure is only told.
+    fn tidy(&mut self) {
+        if self.compacting_failed {
+            return;
+        }
+        while let Some(slots) = compact::choose(&self.parts, self.own_parts) {
+            if let Err(error) = self.compact(&slots) {
+                tracing::warn!(%error, "parts could not be compacted; results are stored all the same");
+                self.compacting_failed = true;
+                return;
+            }
+        }
+    }
+
+    /// Makes one part of several: first it is written, then the others go, so that a crash between the two leaves every
+    /// row at least once.
+    fn compact(&mut self, slots: &[u32]) -> Result<(), StoreError> {
+        let slot = self.parts.len() as u32;
+        let (part, moves) = compact::rewrite(self, slots, slot)?;
+        self.parts.push(Some(part));
+        for (number, place) in moves {
+            self.index.relocate(number, place);
+        }
+        for &old in slots {
+            if let Some(part) = self.parts[old as usize].take() {
+                self.folder.delete(&part.name.key())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds all parts and reads their index columns.
+    fn load(&mut self) -> Result<(), StoreError> {
+        // While others write, a part may vanish between being listed and being read: it was compacted, and the listing
+        // after that has its successor.
+        for _ in 0..8 {
+            match self.try_load() {
+                Err(StoreError::Missing { .. }) => {}
+                other => return other,
+            }
+        }
+        self.try_load()
+    }
+
+    fn try_load(&mut self) -> Result<(), StoreError> {
+        (self.parts, self.index, self.set_aside) = (Vec::new(), Index::default(), Vec::new());
+        let mut listed: Vec<(PartName, Object)> = Vec::new();
+        for object in self.folder.list(part::FOLDER)? {
+            match PartName::parse(&object.key) {
+                Some(name) => listed.push((name, object)),
+                None => self.put_aside(&object.key, "is not called as a part is".to_owned()),
+            }
+        }
+        listed.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut replaced: Vec<String> = Vec::new();
+        let mut opened = Vec::with_capacity(listed.len());
+        for (name, object) in listed {
+            match part::open(&self.folder, &object) {
+                Ok(file) => opened.push((name, object, file)),
+                Err(StoreError::Damaged { reason, .. }) => self.put_aside(&object.key, reason),
+                Err(error) => return Err(error),
+            }
+        }
+        self.index.reserve(opened.iter().map(|(_, _, file)| file.total_rows()).sum());
+        for (name, object, file) in opened {
+            let slot = self.parts.len() as u32;
+            let footprint = match self.load_part(&file, slot) {
+                Ok(footprint) => footprint,
+                Err(StoreError::Damaged { reason, .. }) => {
+                    self.put_aside(&object.key, reason);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(names) = file.value(part::REPLACES) {
+                replaced.extend(names.split(',').map(str::to_owned));
+            }
+            let rows = file.total_rows() as u64;
+            self.parts.push(Some(Part { name, size: object.size, rows, footprint }));
+        }
+        if self.access == Access::Write && !replaced.is_empty() {
+            self.remove_replaced(&replaced)?;
+        }
+        Ok(())
+    }
+
+    /// Enters a part's rows; returns the bytes that its records take in memory.
+    fn load_part(&mut self, file: &Parquet, slot: u32) -> Result<u64, StoreError> {
+        // All groups before the first entry: a part that is damaged enters with no row.
+        let groups: Vec<_> =
+            (0..file.groups()).map(|group| decode::index_rows(&self.folder, file, group)).collect::<Result<_, _>>()?;
+        for (group, rows) in groups.iter().enumerate() {
+            self.index.add_rows(Place { part: slot, group: group as u16, row: 0 }, rows);
+        }
+        Ok(groups.iter().flat_map(|rows| &rows.footprints).map(|bytes| u64::from(*bytes)).sum())
+    }
+
+    fn put_aside(&mut self, key: &str, reason: String) {
+        let path = self.folder.path(key);
+        tracing::warn!(path = %path.display(), reason, "set aside: the runs in it count as not stored");
+        self.set_aside.push(SetAside { path, reason });
+    }
+
+    /// Finishes a compaction that a crash has cut short: removes parts whose rows are in another one.
+    fn remove_replaced(&mut self, replaced: &[String]) -> Result<(), StoreError> {
+        let mut any = false;
+        for part in self.parts.iter().flatten() {
+            if replaced.contains(&part.name.file_name()) {
+                self.folder.delete(&part.name.key())?;
+                any = true;
+            }
+        }
+        if any { self.try_load() } else { Ok(()) }
+    }
+}
+
+fn refuse_other_sweep(folder: &Folder, sweep: &SweepIdentity) -> Result<(), StoreError> {
+    match identity::held_sweep(folder)? {
+        Some(found) if found != sweep.name => {
+            Err(StoreError::OtherSweep { path: folder.root().to_owned(), found, wanted: sweep.name.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A whole sweep excludes everyone; shards exclude the whole sweep and themselves, but not each other.
+fn take_locks(folder: &Folder, access: Access) -> Result<Vec<Lock>, StoreError> {
+    let sweep = folder.path("locks/sweep.lock");
+    match access {
+        Access::Write => Ok(vec![Lock::take(&sweep, Mode::Exclusive)?]),
+        Access::Shard { index, count } => {
+            let shard = folder.path(&format!("locks/shard-{index}-of-{count}.lock"));
+            Ok(vec![Lock::take(&sweep, Mode::Shared)?, Lock::take(&shard, Mode::Exclusive)?])
+        }
+        Access::Read => Ok(Vec::new()),
+    }
+}

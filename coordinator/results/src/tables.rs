@@ -1,0 +1,256 @@
+//! Reading the final tables, column by column.
+
+use std::collections::HashMap;
+
+use polars::prelude::{DataType, PolarsError, PolarsResult, Series, polars_bail};
+
+use crate::error::StoreError;
+use crate::identity::Footer;
+use crate::location::{Folder, Location};
+use crate::merge::{RUNS, SAMPLES};
+use crate::parquet::Parquet;
+
+/// A column of words, each distinct one once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// The distinct words, in the order in which they first appear.
+    pub distinct: Vec<String>,
+    /// For each row the place of its word; `None` for null.
+    pub codes: Vec<Option<u32>>,
+}
+
+impl Words {
+    /// The word of a row.
+    pub fn get(&self, row: usize) -> Option<&str> {
+        self.codes[row].map(|code| self.distinct[code as usize].as_str())
+    }
+
+    /// The place of a word among the distinct ones.
+    pub fn code_of(&self, word: &str) -> Option<u32> {
+        self.distinct.iter().position(|known| known == word).map(|place| place as u32)
+    }
+}
+
+/// The tables of a sweep that was merged.
+pub struct Tables {
+    folder: Folder,
+    runs: Parquet,
+    footer: Footer,
+}
+
+impl Tables {
+    /// Opens the tables at `location`.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is no `runs.parquet`, [`StoreError::Damaged`] if it is not one of this program's.
+    pub fn open(location: &Location) -> Result<Tables, StoreError> {
+        let folder = Folder::open(location)?;
+        let runs = Parquet::open(&folder, RUNS, folder.size(RUNS)?)?;
+        let footer = runs.footer().ok_or_else(|| {
+            StoreError::damaged(&folder.path(RUNS), "does not say of which sweep it is; the sweep did not write it")
+        })?;
+        Ok(Tables { folder, runs, footer })
+    }
+
+    /// What the footer of `runs.parquet` says.
+    pub fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// Number of runs.
+    pub fn rows(&self) -> usize {
+        self.runs.total_rows()
+    }
+
+    /// The names of the columns of runs, in order.
+    pub fn columns(&self) -> Vec<String> {
+        self.runs.schema().iter_names().map(ToString::to_string).collect()
+    }
+
+    /// The names of the swept parameters, in order: the columns between `error` and `config`.
+    pub fn swept(&self) -> Vec<String> {
+        let columns = self.columns();
+        let behind = columns.iter().skip_while(|name| *name != "error").skip(1);
+        behind.take_while(|name| *name != "config").cloned().collect()
+    }
+
+    /// Whether runs have a column of this name.
+    pub fn has(&self, column: &str) -> bool {
+        self.runs.schema().get(column).is_some()
+    }
+
+    /// A column of numbers; integers and booleans count as numbers.
+    pub fn numbers(&self, column: &str) -> Result<Vec<Option<f64>>, StoreError> {
+        self.collect(column, |series, all| append_numbers(series, all))
+    }
+
+    /// A column of whole numbers that has no nulls, such as `seed`.
+    pub fn integers(&self, column: &str) -> Result<Vec<u64>, StoreError> {
+        self.collect(column, |series, all: &mut Vec<u64>| {
+            let before = all.len();
+            all.extend(series.u64()?.iter().flatten());
+            if all.len() - before != series.len() {
+                polars_bail!(ComputeError: "there are nulls");
+            }
+            Ok(())
+        })
+    }
+
+    /// A column as words; numbers and booleans as JSON writes them.
+    pub fn words(&self, column: &str) -> Result<Words, StoreError> {
+        let mut words = Words::default();
+        let mut known: HashMap<String, u32> = HashMap::new();
+        words.codes = self.collect(column, |series, codes| {
+            append_words(series, codes, |word| match known.get(word) {
+                Some(code) => *code,
+                None => {
+                    let code = words.distinct.len() as u32;
+                    words.distinct.push(word.to_owned());
+                    known.insert(word.to_owned(), code);
+                    code
+                }
+            })
+        })?;
+        Ok(words)
+    }
+
+    /// The recorded samples, in pieces; `None` if none were recorded.
+    pub fn samples(&self) -> Result<Option<SampleBatches<'_>>, StoreError> {
+        let size = match self.folder.size(SAMPLES) {
+            Ok(size) => size,
+            Err(StoreError::Missing { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let file = Parquet::open(&self.folder, SAMPLES, size)?;
+        Ok(Some(SampleBatches { folder: &self.folder, file, next: 0 }))
+    }
+
+    pub(crate) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    fn collect<T>(
+        &self,
+        column: &str,
+        mut append: impl FnMut(&Series, &mut Vec<T>) -> PolarsResult<()>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::with_capacity(self.rows());
+        let path = self.folder.path(RUNS);
+        for group in 0..self.runs.groups() {
+            let read = self.runs.read(&self.folder, group, &[column])?.pop().flatten();
+            let series = read.ok_or_else(|| StoreError::damaged(&path, format!("has no column {column}")))?;
+            append(&series, &mut all)
+                .map_err(|error: PolarsError| StoreError::damaged(&path, format!("column {column}: {error}")))?;
+        }
+        Ok(all)
+    }
+}
+
+fn append_numbers(series: &Series, all: &mut Vec<Option<f64>>) -> PolarsResult<()> {
+    match series.dtype() {
+        DataType::Float64 => all.extend(series.f64()?.iter()),
+        DataType::Int64 => all.extend(series.i64()?.iter().map(|value| value.map(|number| number as f64))),
+        DataType::UInt64 => all.extend(series.u64()?.iter().map(|value| value.map(|number| number as f64))),
+        DataType::UInt32 => all.extend(series.u32()?.iter().map(|value| value.map(f64::from))),
+        DataType::Boolean => all.extend(series.bool()?.iter().map(|value| value.map(|flag| f64::from(u8::from(flag))))),
+        other => polars_bail!(ComputeError: "is of type {other:?}, not a number"),
+    }
+    Ok(())
+}
+
+fn append_words(series: &Series, codes: &mut Vec<Option<u32>>, mut code: impl FnMut(&str) -> u32) -> PolarsResult<()> {
+    match series.dtype() {
+        DataType::String => codes.extend(series.str()?.iter().map(|word| word.map(&mut code))),
+        DataType::Float64 => {
+            let word = |number: f64| serde_json::Value::from(number).to_string();
+            codes.extend(series.f64()?.iter().map(|value| value.map(|number| code(&word(number)))));
+        }
+        DataType::Int64 => {
+            codes.extend(series.i64()?.iter().map(|value| value.map(|number| code(&number.to_string()))))
+        }
+        DataType::UInt64 => {
+            codes.extend(series.u64()?.iter().map(|value| value.map(|number| code(&number.to_string()))));
+        }
+        DataType::Boolean => {
+            codes.extend(series.bool()?.iter().map(|value| value.map(|flag| code(&flag.to_string()))));
+        }
+        other => polars_bail!(ComputeError: "is of type {other:?}, not words"),
+    }
+    Ok(())
+}
+
+/// A piece of the table of samples. All columns are equally long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SampleBatch {
+    /// Whose samples, as the places in `distinct` of a run's id.
+    pub run_id: Words,
+    /// Which set: `train`, `validation` or `test`.
+    pub set: Words,
+    /// After which epoch.
+    pub epoch: Vec<u32>,
+    /// P&L gross of costs; NaN for null.
+    pub pnl: Vec<f32>,
+    /// Cost; NaN for null.
+    pub cost: Vec<f32>,
+}
+
+/// The table of samples, one row group at a time, in order.
+pub struct SampleBatches<'a> {
+    folder: &'a Folder,
+    file: Parquet,
+    next: usize,
+}
+
+impl SampleBatches<'_> {
+    fn read(&self, group: usize) -> Result<SampleBatch, StoreError> {
+        let names = ["run_id", "set", "epoch", "pnl", "cost"];
+        let columns = self.file.read(self.folder, group, &names)?;
+        let damaged = |reason: String| StoreError::damaged(&self.folder.path(SAMPLES), reason);
+        let columns: Option<Vec<Series>> = columns.into_iter().collect();
+        let columns = columns.ok_or_else(|| damaged("is no table of samples".to_owned()))?;
+        let made = (|| {
+            Ok(SampleBatch {
+                run_id: batch_words(&columns[0])?,
+                set: batch_words(&columns[1])?,
+                epoch: columns[2].u32()?.iter().map(|epoch| epoch.unwrap_or(0)).collect(),
+                pnl: columns[3].f32()?.iter().map(|value| value.unwrap_or(f32::NAN)).collect(),
+                cost: columns[4].f32()?.iter().map(|value| value.unwrap_or(f32::NAN)).collect(),
+            })
+        })();
+        made.map_err(|error: PolarsError| damaged(error.to_string()))
+    }
+}
+
+/// Neighbouring rows are of one run, so most words are the one before.
+fn batch_words(series: &Series) -> PolarsResult<Words> {
+    let mut words = Words::default();
+    let mut known: HashMap<String, u32> = HashMap::new();
+    let mut last: Option<(String, u32)> = None;
+    for word in series.str()?.iter() {
+        let code = word.map(|word| match &last {
+            Some((same, code)) if same == word => *code,
+            _ => {
+                let code = *known.entry(word.to_owned()).or_insert_with(|| {
+                    words.distinct.push(word.to_owned());
+                    words.distinct.len() as u32 - 1
+                });
+                last = Some((word.to_owned(), code));
+                code
+            }
+        });
+        words.codes.push(code);
+    }
+    Ok(words)
+}
+
+impl Iterator for SampleBatches<'_> {
+    type Item = Result<SampleBatch, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next == self.file.groups() {
+            return None;
+        }
+        self.next += 1;
+        Some(self.read(self.next - 1))
+    }
+}
