@@ -8,8 +8,8 @@ use std::fs;
 pub fn available_bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| mem_available(&text));
     let read = |name: &str| fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok();
-    let container =
-        read("memory.max").zip(read("memory.current")).and_then(|(max, current)| cgroup_available(&max, &current));
+    let container = || cgroup_available(&read("memory.max")?, &read("memory.current")?, &read("memory.stat")?);
+    let container = container();
     match (machine, container) {
         (Some(machine), Some(container)) => Some(machine.min(container)),
         (machine, container) => machine.or(container),
@@ -23,10 +23,14 @@ fn mem_available(meminfo: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// What a control group (v2) leaves; `None` if it has no limit.
-fn cgroup_available(max: &str, current: &str) -> Option<u64> {
+/// What a control group (v2) leaves; `None` if it has no limit. Cached files that nobody has used lately count as used
+/// and are given up when memory is wanted.
+fn cgroup_available(max: &str, current: &str, stat: &str) -> Option<u64> {
     let max: u64 = max.trim().parse().ok()?;
-    Some(max.saturating_sub(current.trim().parse().ok()?))
+    let current: u64 = current.trim().parse().ok()?;
+    let inactive_file = stat.lines().find_map(|line| line.strip_prefix("inactive_file "));
+    let reclaimable: u64 = inactive_file.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0);
+    Some(max.saturating_sub(current.saturating_sub(reclaimable)))
 }
 
 #[cfg(test)]
@@ -38,7 +42,8 @@ mod tests {
         let meminfo = "MemTotal:        8000 kB\nMemAvailable:    4000 kB\n";
         assert_eq!(mem_available(meminfo), Some(4000 * 1024));
         assert_eq!(mem_available("MemTotal: 8000 kB\n"), None);
-        assert_eq!(cgroup_available("1000\n", "400\n"), Some(600));
-        assert_eq!(cgroup_available("max\n", "400\n"), None);
+        assert_eq!(cgroup_available("1000\n", "400\n", ""), Some(600));
+        assert_eq!(cgroup_available("1000\n", "400\n", "anon 1\ninactive_file 300\n"), Some(900));
+        assert_eq!(cgroup_available("max\n", "400\n", ""), None);
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::network::WeightsDigest;
 use engine::record::Epoch;
@@ -13,7 +13,7 @@ use engine::{EngineError, Observer, RunConfig, RunId, RunResult, Value};
 use proto::{Failure, Outcome, Reason, Report};
 use support::{Coordinator, Pretend, nothing, options, task, tasks};
 use tokio::task::JoinHandle;
-use worker::{AgentError, AgentOptions, AgentSummary, Runner, Shutdown, ShutdownHandle};
+use worker::{AgentError, AgentOptions, AgentSummary, EngineRunner, Runner, Shutdown, ShutdownHandle};
 
 type Agent = JoinHandle<Result<AgentSummary, AgentError>>;
 
@@ -209,12 +209,9 @@ async fn with_too_much_unacknowledged_no_more_is_leased() {
     let options = AgentOptions { unacknowledged_bytes: 1, ..options(1) };
     let (agent, _handle) = start(&coordinator, options, no_op());
     coordinator.until(|books| !books.reports.is_empty()).await;
-    // All that was granted has ended as soon as a heartbeat shows no task that waits to be reported.
-    coordinator.heartbeats(3).await;
-    let granted = coordinator.books().granted.len();
     coordinator.heartbeats(10).await;
-    assert_eq!(coordinator.books().granted.len(), granted);
-    assert!(granted < 50);
+    // The first call asks for a task to run and one to have in store; the next would ask for all.
+    assert!(coordinator.books().granted.len() <= 2);
     coordinator.change(|books| {
         books.withhold = false;
         books.finished = true;
@@ -383,15 +380,21 @@ async fn a_worker_that_is_to_stay_outlives_the_sweep() {
 #[ignore = "a measurement"]
 async fn no_op_tasks_per_second() {
     const TASKS: u64 = 100_000;
+    let no_op = [
+        ("training.epochs", Value::Int(0)),
+        ("evaluation.validation_paths", Value::Int(0)),
+        ("evaluation.test_paths", Value::Int(0)),
+    ];
     let coordinator = Coordinator::new();
-    let granted = tasks(0..TASKS);
+    let granted: Vec<_> = (0..TASKS).map(|seed| proto::TaskGrant { overrides: vec![], ..task(seed, &no_op) }).collect();
     coordinator.change(|books| {
+        books.base = no_op.map(|(key, value)| (key.to_owned(), value)).to_vec();
         books.tasks.extend(granted);
         books.finished = true;
         books.max_batch_bytes = 64 << 20;
     });
-    let start_time = std::time::Instant::now();
-    let (agent, _handle) = start(&coordinator, options(2), no_op());
+    let begin = Instant::now();
+    let (agent, _handle) = start(&coordinator, options(2), EngineRunner);
     assert_eq!(ended(agent).await.unwrap().ok, TASKS);
-    println!("{:.0} tasks/s", TASKS as f64 / start_time.elapsed().as_secs_f64());
+    println!("{:.0} tasks/s", TASKS as f64 / begin.elapsed().as_secs_f64());
 }

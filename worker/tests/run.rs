@@ -122,6 +122,50 @@ fn weights_that_are_not_there_are_told() {
     assert!(message.contains("not a complete safetensors file"), "{message}");
 }
 
+/// A safetensors file of all weights of an LSTM with one hidden unit and two inputs.
+fn weights() -> Vec<u8> {
+    let tensors = [
+        ("fc.bias", "[1]", 1),
+        ("fc.weight", "[1,1]", 1),
+        ("lstm.bias_hh_l0", "[4]", 4),
+        ("lstm.bias_ih_l0", "[4]", 4),
+        ("lstm.weight_hh_l0", "[4,1]", 4),
+        ("lstm.weight_ih_l0", "[4,2]", 8),
+    ];
+    let (mut entries, mut data) = (Vec::new(), Vec::new());
+    for (name, shape, count) in tensors {
+        let start = data.len();
+        data.extend((0..count).flat_map(|index| (0.1 * index as f32).to_le_bytes()));
+        entries.push(format!(r#""{name}":{{"dtype":"F32","shape":{shape},"data_offsets":[{start},{}]}}"#, data.len()));
+    }
+    let header = format!("{{{}}}", entries.join(","));
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+}
+
+#[test]
+fn weights_come_from_beside_the_config_or_from_the_blobs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("start.safetensors"), weights()).unwrap();
+    let config = format!("{SMALL}network: {{hidden: 1, init: start.safetensors}}");
+    std::fs::write(file("config.yaml"), &config).unwrap();
+    let by_path = json(&worker(&["run", file("config.yaml").to_str().unwrap()], "", Path::new(".")));
+    let digest = by_path["config"]["network"]["init"].as_str().unwrap();
+    std::fs::write(file(digest.strip_prefix("blake3:").unwrap()), weights()).unwrap();
+    let blobs = ["run", "-", "--blobs", folder.path().to_str().unwrap()];
+    let by_digest = json(&worker(&blobs, &by_path["config"].to_string(), Path::new(".")));
+    assert_eq!(by_path["run_id"], by_digest["run_id"]);
+    assert_eq!(by_path["metrics"]["test.loss"], by_digest["metrics"]["test.loss"]);
+    let drawn = json(&worker(&["run", "-"], &format!("{SMALL}network.hidden: 1"), Path::new(".")));
+    assert_ne!(by_path["curves"]["loss"], drawn["curves"]["loss"]);
+    let misfit = worker(&["run", "-"], "network.init: start.safetensors", folder.path());
+    assert!(refused(&misfit).contains("network.init: does not fit: tensor"), "{misfit:?}");
+    let forged = file(&"0".repeat(64));
+    std::fs::write(forged, weights()).unwrap();
+    let forged = worker(&blobs, &format!("network.init: blake3:{}", "0".repeat(64)), Path::new("."));
+    assert!(refused(&forged).contains("is not what"), "{forged:?}");
+}
+
 #[test]
 fn another_machine_is_refused_without_tls() {
     let message = refused(&worker(&["--coordinator", "http://fleet.example:7070"], "", Path::new(".")));

@@ -8,7 +8,7 @@ use proto::limits::MAX_BLOB_BYTES;
 use proto::{Assembler, AssemblyError, v1};
 
 use super::backoff::Backoff;
-use super::session::{Client, is_final};
+use super::session::{Client, describe, is_final};
 
 /// How often to try before the tasks that need the blob are given back.
 const TRIES: u32 = 4;
@@ -80,7 +80,7 @@ async fn fetch(client: &Client, digest: WeightsDigest, backoff: Backoff) -> Resu
 
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
-    #[error("{}", .0.message())]
+    #[error("{}", describe(.0))]
     Status(#[from] tonic::Status),
     #[error(transparent)]
     Assembly(#[from] AssemblyError),

@@ -3,7 +3,7 @@
 use proto::{Heartbeat, Orders, Welcome, v1};
 use tonic::Status;
 
-use super::session::{CALL_TIMEOUT, Context, End, end_of, within};
+use super::session::{CALL_TIMEOUT, Context, End, describe, end_of, within};
 
 /// Beats as often as the coordinator asks for.
 pub(super) async fn run(context: &Context, welcome: &Welcome) -> End {
@@ -22,7 +22,7 @@ pub(super) async fn run(context: &Context, welcome: &Welcome) -> End {
                     return end;
                 }
                 next = waits.next().min(welcome.heartbeat_interval);
-                tracing::info!(?next, "heartbeat not answered: {}", status.message());
+                tracing::info!(?next, "heartbeat not answered: {}", describe(&status));
             }
         }
     }

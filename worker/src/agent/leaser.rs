@@ -8,7 +8,7 @@ use proto::{Grant, Lease, Reason, TaskGrant, Welcome, v1};
 
 use super::blobs::BlobError;
 use super::desk::{Delivery, Job};
-use super::session::{CALL_TIMEOUT, Context, End, end_of, within};
+use super::session::{CALL_TIMEOUT, Context, End, describe, end_of, within};
 use super::terms::Terms;
 
 /// How long to wait for the answer to a lease call that is not wanted any more. Tasks that are on their way would be
@@ -55,7 +55,7 @@ pub(super) async fn run(context: &Context, welcome: &Welcome) -> End {
                 if let Some(end) = end_of(&status) {
                     return end;
                 }
-                tracing::info!("cannot lease tasks: {}", status.message());
+                tracing::info!("cannot lease tasks: {}", describe(&status));
             }
         }
         drop(leasing);

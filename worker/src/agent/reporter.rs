@@ -8,7 +8,7 @@ use proto::{Acknowledgement, Reason, Verdict, Welcome, join_reports, pieces, v1}
 use tonic::{Code, Status};
 
 use super::desk::{Delivery, Outbox};
-use super::session::{Context, End, end_of, within};
+use super::session::{Context, End, describe, end_of, within};
 
 /// How long the coordinator may take to make a batch durable before it is sent again.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, welcome: &Welcome) -> End {
                 if let Some(end) = end_of(&status) {
                     return end;
                 }
-                tracing::info!("cannot deliver {} reports: {}", outbox.deliveries().len(), status.message());
+                tracing::info!("cannot deliver {} reports: {}", outbox.deliveries().len(), describe(&status));
                 if is_refusal(&status) {
                     max_reports = narrow(context, &mut outbox, &status);
                     continue;

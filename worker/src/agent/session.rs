@@ -48,6 +48,21 @@ pub(super) fn client(channel: Channel) -> Client {
     FleetClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
+/// What a status says, down to its cause: `tcp connect error: Connection refused`.
+pub(super) fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let message = error.to_string();
+        // Wrappers repeat what they wrap.
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 /// Whether trying again is of no use.
 pub(super) fn is_final(status: &Status) -> bool {
     matches!(
@@ -137,7 +152,7 @@ async fn join(context: &Context) -> Result<Welcome, AgentError> {
             }
             Err(status) => {
                 let wait = waits.next();
-                tracing::info!(?wait, "cannot join: {}", status.message());
+                tracing::info!(?wait, "cannot join: {}", describe(&status));
                 tokio::time::sleep(wait).await;
             }
         }

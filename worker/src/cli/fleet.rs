@@ -1,6 +1,6 @@
 //! `worker --coordinator URL`.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub(crate) fn run(fleet: Fleet) -> ExitCode {
 fn work(fleet: &Fleet, endpoint: &Endpoint) -> anyhow::Result<Exit> {
     let name = fleet.name.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
     let options = AgentOptions { exit_when_done: fleet.exit_when_done, ..AgentOptions::new(name, fleet.slots.0) };
+    tracing::info!(coordinator = %endpoint.uri(), worker = %options.name, slots = options.slots, "starting");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .enable_all()
@@ -113,7 +114,8 @@ fn is_loopback(host: &str) -> bool {
 
 fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let colours = io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
     match format {
         LogFormat::Text => subscriber.init(),
         LogFormat::Json => subscriber.json().init(),

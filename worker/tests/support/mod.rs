@@ -1,5 +1,7 @@
 //! A coordinator that tests can watch and command, and runners that pretend.
 
+#![allow(dead_code, reason = "every test program uses a part of this")]
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -121,6 +123,15 @@ impl Coordinator {
             }
         });
         Endpoint::from_static("http://coordinator.invalid").connect_with_connector_lazy(connector)
+    }
+
+    /// Serves on a port of this machine, and returns the URL.
+    pub(crate) async fn listen(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let incoming = tonic::transport::server::TcpIncoming::from(listener);
+        tokio::spawn(Server::builder().add_service(FleetServer::new(self.clone())).serve_with_incoming(incoming));
+        url
     }
 
     fn known(&self, worker: u64) -> Result<(), Status> {
