@@ -1,0 +1,193 @@
+//! The fleet: workers, embedded and remote, and the driver that gives them tasks and stores what they report.
+//!
+//! ```text
+//! workers ──gRPC──▶ service (checks, converts) ──▶ driver ──▶ dispatcher: ledger, planner, group commit
+//!                                                    └──────▶ sink (one part at a time)
+//! ```
+//!
+//! One tokio task, the [driver], owns all state. The [service]'s handlers send it one message a call and await the
+//! answer; an answer to a report is sent when its part is durable. What follows from a message is decided by the
+//! [dispatcher], which has no socket and no clock.
+
+mod dispatcher;
+mod driver;
+mod fingerprint;
+mod group;
+mod message;
+mod pace;
+mod progress;
+mod seam;
+mod server;
+mod service;
+#[cfg(test)]
+mod tests;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sweep::ledger::LedgerConfig;
+use sweep::plan::Planner;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+pub use progress::{FleetError, Progress, Summary};
+pub use seam::{Sink, SinkError, TaskSource};
+pub use server::Connector;
+
+use dispatcher::{Dispatcher, Terms};
+use driver::Driver;
+use group::Rhythm;
+use message::Control;
+use server::Servers;
+use service::Service;
+
+/// How many calls may wait for the driver.
+const INBOX: usize = 1024;
+
+/// What the fleet goes by.
+#[derive(Clone, Debug)]
+pub struct FleetOptions {
+    /// How long a worker may be silent before its tasks are given to others.
+    pub lease_ttl: Duration,
+    /// How often workers send heartbeats.
+    pub heartbeat_interval: Duration,
+    /// How many attempts may count against a task before it is given up.
+    pub max_attempts: u16,
+    /// How many workers are admitted.
+    pub max_workers: usize,
+    /// Where remote workers are admitted: a loopback address.
+    pub listen: Option<SocketAddr>,
+    /// The largest batch of results that a worker may send.
+    pub max_batch_bytes: usize,
+    /// How many bytes of results may be in memory, waiting to be stored.
+    pub max_report_bytes: usize,
+    /// At most one part is stored in this time...
+    pub store_interval: Duration,
+    /// ...unless there are as many bytes of results...
+    pub store_bytes: usize,
+    /// ...or as many results.
+    pub store_records: usize,
+    /// How long workers may take to hear that the sweep is over.
+    pub farewell: Duration,
+    /// The metric whose value the planner is told.
+    pub objective: Option<String>,
+}
+
+impl Default for FleetOptions {
+    fn default() -> FleetOptions {
+        let ledger = LedgerConfig::default();
+        FleetOptions {
+            lease_ttl: ledger.lease_ttl,
+            heartbeat_interval: ledger.heartbeat_interval,
+            max_attempts: ledger.max_attempts,
+            max_workers: ledger.max_workers,
+            listen: None,
+            // Less would refuse single runs that record all their samples.
+            max_batch_bytes: proto::limits::MAX_BATCH_BYTES,
+            max_report_bytes: 512 << 20,
+            store_interval: Duration::from_secs(1),
+            store_bytes: 32 << 20,
+            store_records: 20_000,
+            farewell: Duration::from_secs(5),
+            objective: None,
+        }
+    }
+}
+
+/// A running fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    servers: Servers,
+    control: mpsc::UnboundedSender<Control>,
+    progress: watch::Receiver<Progress>,
+    driver: JoinHandle<Result<Summary, FleetError>>,
+}
+
+/// Starts a fleet for the tasks of `planner`. Must be called within a tokio runtime.
+///
+/// # Errors
+/// If the address to listen on is not allowed or cannot be had.
+pub fn start(
+    options: FleetOptions,
+    source: Arc<dyn TaskSource>,
+    planner: Box<dyn Planner + Send>,
+    sink: impl Sink,
+) -> Result<Fleet, FleetError> {
+    let listener = options.listen.map(server::bind).transpose()?;
+    let (driver, inbox) = mpsc::channel(INBOX);
+    let service = Service::new(
+        driver,
+        Arc::clone(&source),
+        options.heartbeat_interval,
+        options.max_batch_bytes,
+        options.max_report_bytes,
+    );
+    let servers = server::serve(service, listener)?;
+    let (control, orders) = mpsc::unbounded_channel();
+    let dispatcher = Dispatcher::new(options.terms(), planner, control.clone());
+    let (sender, progress) = watch::channel(Progress::default());
+    let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender };
+    Ok(Fleet { servers, control, progress, driver: tokio::spawn(driver.run()) })
+}
+
+impl FleetOptions {
+    fn terms(&self) -> Terms {
+        Terms {
+            ledger: LedgerConfig {
+                lease_ttl: self.lease_ttl,
+                heartbeat_interval: self.heartbeat_interval,
+                max_attempts: self.max_attempts,
+                max_workers: self.max_workers,
+                // Randomness as good as needed: another coordinator's life at the same address gets another number.
+                incarnation: (RandomState::new().build_hasher().finish() >> 32) as u32,
+                ..LedgerConfig::default()
+            },
+            rhythm: Rhythm { interval: self.store_interval, bytes: self.store_bytes, records: self.store_records },
+            farewell: self.farewell,
+            objective: self.objective.clone(),
+        }
+    }
+}
+
+impl Fleet {
+    /// Connects embedded workers.
+    pub fn connector(&self) -> Connector {
+        self.servers.connector.clone()
+    }
+
+    /// Where remote workers are admitted, with the port that was given out if none was asked for.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.servers.local_addr
+    }
+
+    /// How far the fleet is, whenever that changes.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Begins no more tasks. What runs may end, is stored, and then the fleet ends.
+    pub fn drain(&self) {
+        self.drainer()();
+    }
+
+    /// [`Fleet::drain`] for someone who has no fleet, such as a signal's handler while the fleet is being joined.
+    pub fn drainer(&self) -> impl Fn() + Send + Sync + 'static {
+        let control = self.control.clone();
+        move || {
+            // A fleet that has ended needs no draining.
+            let _ = control.send(Control::Drain);
+        }
+    }
+
+    /// Waits for the fleet's end: every task has ended, or it was drained, or something went wrong.
+    ///
+    /// # Errors
+    /// If results could not be stored, or for an internal error. What was stored is safe.
+    pub async fn join(self) -> Result<Summary, FleetError> {
+        let ended = self.driver.await;
+        self.servers.stop().await;
+        ended.unwrap_or_else(|error| Err(FleetError::Internal(format!("the driver: {error}"))))
+    }
+}

@@ -1,0 +1,66 @@
+//! What the fleet tells those who look on, and how it ended.
+
+use std::net::SocketAddr;
+
+use sweep::ledger::Counts;
+
+use super::seam::SinkError;
+
+/// How far the fleet is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the tasks are. Tasks that the planner has not come to yet are not counted.
+    pub counts: Counts,
+    /// How many workers there are.
+    pub workers: usize,
+    /// How many tasks they run at a time, all together.
+    pub slots: u64,
+    /// The planner has no more tasks: `counts.submitted` is all there will be.
+    pub planned: bool,
+    /// No more tasks are begun.
+    pub draining: bool,
+    /// How many parts were stored.
+    pub parts: u64,
+}
+
+/// How the fleet ended, if nothing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Where the tasks are.
+    pub counts: Counts,
+    /// Every task has ended; otherwise the fleet was drained.
+    pub finished: bool,
+    /// How many parts were stored.
+    pub parts: u64,
+}
+
+/// Why the fleet could not begin, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// Results cannot be stored. What was stored before is safe; what was not is computed again next time.
+    #[error("the results cannot be stored: {0}")]
+    Sink(#[from] SinkError),
+    /// Remote workers on other machines are not admitted without encryption.
+    #[error(
+        "cannot listen on {0}: only loopback addresses (127.0.0.1, [::1]) are allowed, because the connection is neither \
+         encrypted nor authenticated; tunnel it (ssh -L) to reach it from elsewhere"
+    )]
+    NotLoopback(SocketAddr),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The planner has no tasks, waits for no outcomes, and is not done.
+    #[error("the planner is stuck: {ended} tasks have ended, it has no more, and says that there are more")]
+    Stuck {
+        /// How many tasks have ended.
+        ended: u64,
+    },
+    /// A part of the program ended that should not have.
+    #[error("internal error: {0}")]
+    Internal(String),
+}

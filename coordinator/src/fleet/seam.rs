@@ -1,0 +1,48 @@
+//! What the fleet needs from the rest of the coordinator.
+
+use std::error::Error;
+use std::future::Future;
+
+use bytes::Bytes;
+use engine::record::Record;
+use engine::{Preset, RunRecord, Value};
+
+/// Durable storage for what runs leave behind.
+pub trait Sink: Send + 'static {
+    /// Stores records. They are durable when this returns `Ok`; after an error none, some or all of them may be, and
+    /// storing them again does no harm.
+    fn append(&mut self, records: Vec<RunRecord>) -> impl Future<Output = Result<(), SinkError>> + Send;
+}
+
+/// Records could not be stored.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SinkError(#[source] Box<dyn Error + Send + Sync>);
+
+impl SinkError {
+    /// Wraps whatever the storage says.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
+        SinkError(error.into())
+    }
+}
+
+/// What a task's index in the plan stands for. Called from many threads, once or twice a task: it has to be quick.
+pub trait TaskSource: Send + Sync + 'static {
+    /// The preset of every task, and what every task sets over it.
+    fn base(&self) -> (Preset, Vec<(String, Value)>);
+
+    /// What to keep of each run.
+    fn record(&self) -> Record;
+
+    /// The seed of a task.
+    fn seed(&self, index: u64) -> u64;
+
+    /// What a task sets over the base.
+    fn overrides(&self, index: u64) -> Vec<(String, Value)>;
+
+    /// A task's complete config as JSON.
+    fn config_json(&self, index: u64) -> String;
+
+    /// The content of a blob that a task's config names by its digest.
+    fn blob(&self, digest: &str) -> Option<Bytes>;
+}
