@@ -2,7 +2,7 @@
 //!
 //! On the wire NaN stands for an absent number. Infinities, lists whose lengths do not match, enums that this version
 //! does not know and whatever is beyond the [`limits`](crate::limits) are refused with a
-//! [`WireError`](crate::WireError) that names the field.
+//! [`WireError`] that names the field.
 
 mod acknowledgement;
 mod curves;
