@@ -1,1 +1,0 @@
-//! The plan: which runs a sweep consists of.
