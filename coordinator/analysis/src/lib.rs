@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Statistics over the results: pure functions over columns and slices.
+//!
+//! The unit of replication is the seed. Arms are paired by seed within a cell, so that both have seen the same weights
+//! and paths.
+
+pub mod compare;
+pub mod pooled;
+pub mod question;
+pub mod runs;
+pub mod stats;
+pub mod summary;
+
+pub use compare::compare;
+pub use pooled::pooled;
+pub use question::{Pair, Question, QuestionError, Tune};
+pub use runs::Runs;
+pub use summary::{Block, Line, ranking, summarise};

@@ -136,6 +136,11 @@ impl Tables {
     /// Removes tables of an earlier comparison that there is no question for any more.
     pub fn remove_comparisons(&self) -> Result<(), StoreError> {
         self.folder().delete(COMPARISONS)?;
+        self.remove_pooled()
+    }
+
+    /// Removes an earlier `pooled.parquet` for which there are no samples any more.
+    pub fn remove_pooled(&self) -> Result<(), StoreError> {
         self.folder().delete(POOLED)
     }
 

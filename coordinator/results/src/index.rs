@@ -95,11 +95,6 @@ impl Index {
         self.entries[number as usize]
     }
 
-    pub(crate) fn reserve(&mut self, rows: usize) {
-        self.places.reserve(rows);
-        self.entries.reserve(rows);
-    }
-
     /// Enters the rows of a row group; the group lies at `at`, whose row counts for nothing.
     pub(crate) fn add_rows(&mut self, at: Place, rows: &IndexRows) {
         let samples: Vec<u16> = rows.recorded.iter().map(|recorded| self.intern(recorded.as_ref())).collect();

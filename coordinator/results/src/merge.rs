@@ -32,7 +32,7 @@ pub const PATHS: &str = "paths.parquet";
 pub const SAMPLES: &str = "samples.parquet";
 
 /// Bytes of results in a window, and again in the cache.
-const WINDOW_BYTES: u64 = 24 << 20;
+const WINDOW_BYTES: u64 = 16 << 20;
 /// Runs in a window: labels and places take memory as well.
 const WINDOW_RUNS: usize = 16_384;
 

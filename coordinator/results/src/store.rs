@@ -237,16 +237,15 @@ impl Store {
         }
         listed.sort_by(|left, right| left.0.cmp(&right.0));
         let mut replaced: Vec<String> = Vec::new();
-        let mut opened = Vec::with_capacity(listed.len());
         for (name, object) in listed {
-            match part::open(&self.folder, &object) {
-                Ok(file) => opened.push((name, object, file)),
-                Err(StoreError::Damaged { reason, .. }) => self.put_aside(&object.key, reason),
+            let file = match part::open(&self.folder, &object) {
+                Ok(file) => file,
+                Err(StoreError::Damaged { reason, .. }) => {
+                    self.put_aside(&object.key, reason);
+                    continue;
+                }
                 Err(error) => return Err(error),
-            }
-        }
-        self.index.reserve(opened.iter().map(|(_, _, file)| file.total_rows()).sum());
-        for (name, object, file) in opened {
+            };
             let slot = self.parts.len() as u32;
             let footprint = match self.load_part(&file, slot) {
                 Ok(footprint) => footprint,

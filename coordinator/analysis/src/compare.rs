@@ -1,0 +1,95 @@
+//! Paired comparisons of arms with the baseline: the rows of `comparisons.parquet`.
+
+use std::collections::HashSet;
+
+use engine::metrics::Direction;
+use results::Comparison;
+
+use crate::question::{Pair, Question, QuestionError, pairs};
+use crate::runs::Runs;
+use crate::stats::{holm, mean, paired_t, sd};
+
+/// Fewer pairs than this conclude nothing: the smallest two-sided p that an exact paired test can reach, 2^(1−n), is
+/// above 0.05 up to n = 5.
+pub const MIN_PAIRS: usize = 6;
+
+/// The level of the verdict, after Holm's adjustment.
+pub const LEVEL: f64 = 0.05;
+
+/// Answers a question: one row for each metric, cell and pair, in this order. What later tests will fill in is null.
+///
+/// Seeds count for which both sides have the metric. With tuning, the seeds that chose are left out.
+pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, QuestionError> {
+    let pairs = pairs(runs, question)?;
+    let tuning: HashSet<u64> = question.tune.iter().flat_map(|tune| tune.seeds.iter().copied()).collect();
+    let stage = if question.tune.is_some() { "confirm" } else { "all" };
+    let mut all = Vec::with_capacity(pairs.len() * question.metrics.len());
+    for (metric, direction) in &question.metrics {
+        let mut rows: Vec<Comparison> = pairs
+            .iter()
+            .map(|pair| {
+                let (arm, baseline) = matched(runs, pair, metric, &tuning);
+                let mut row = row(&arm, &baseline);
+                (row.cell, row.metric) = (pair.cell.clone(), metric.clone());
+                (row.arm, row.variant) = (pair.arm.clone(), pair.variant.clone());
+                row.baseline = question.baseline_arm.clone();
+                row.baseline_variant = pair.baseline_variant.clone();
+                row.stage = stage.to_owned();
+                row
+            })
+            .collect();
+        let family: Vec<f64> = rows.iter().filter_map(|row| row.p_t).collect();
+        let mut adjusted = holm(&family).into_iter();
+        for row in &mut rows {
+            row.p_holm = row.p_t.and_then(|_| adjusted.next());
+            row.verdict = verdict(row, *direction).to_owned();
+        }
+        all.extend(rows);
+    }
+    Ok(all)
+}
+
+/// The values of both sides for the seeds that both have.
+fn matched(runs: &Runs, pair: &Pair, metric: &str, without: &HashSet<u64>) -> (Vec<f64>, Vec<f64>) {
+    let seeds = pair.rows.iter().filter(|(seed, _)| !without.contains(seed));
+    let values = seeds.filter_map(|(seed, row)| {
+        let baseline_row = *pair.baseline_rows.get(seed)?;
+        Some((runs.value(metric, *row)?, runs.value(metric, baseline_row)?))
+    });
+    values.unzip()
+}
+
+fn row(arm: &[f64], baseline: &[f64]) -> Comparison {
+    let differences: Vec<f64> = arm.iter().zip(baseline).map(|(arm, baseline)| arm - baseline).collect();
+    let paired = paired_t(&differences);
+    Comparison {
+        n: arm.len() as u64,
+        mean: mean(arm),
+        baseline_mean: mean(baseline),
+        sd: sd(arm),
+        baseline_sd: sd(baseline),
+        diff: mean(&differences),
+        t: paired.test.t,
+        p_t: paired.test.p,
+        d_z: paired.d_z,
+        ..Comparison::default()
+    }
+}
+
+/// The verdict in words. A metric that has no better side, and differences without noise, are not judged.
+fn verdict(row: &Comparison, direction: Direction) -> &'static str {
+    let Some(diff) = row.diff else { return "undefined" };
+    if row.n < MIN_PAIRS as u64 {
+        return "too_few_seeds";
+    }
+    let Some(p) = row.p_holm else { return "undefined" };
+    if p >= LEVEL {
+        return "no_difference";
+    }
+    match direction {
+        Direction::Neutral => "undefined",
+        Direction::Minimize if diff < 0.0 => "better",
+        Direction::Maximize if diff > 0.0 => "better",
+        Direction::Minimize | Direction::Maximize => "worse",
+    }
+}

@@ -1,0 +1,172 @@
+//! The comparison, on tables small enough to check by hand.
+
+use std::collections::BTreeMap;
+
+use analysis::{Question, QuestionError, Runs, Tune, compare, ranking, summarise};
+use engine::metrics::Direction;
+use results::Words;
+
+/// (cell, arm, variant, seed, loss, validation loss)
+type Row<'a> = (&'a str, &'a str, &'a str, u64, Option<f64>, Option<f64>);
+
+fn words<'a>(all: impl Iterator<Item = &'a str>) -> Words {
+    let mut words = Words::default();
+    for word in all {
+        let code = words.code_of(word).unwrap_or_else(|| {
+            words.distinct.push(word.to_owned());
+            words.distinct.len() as u32 - 1
+        });
+        words.codes.push(Some(code));
+    }
+    words
+}
+
+fn runs(rows: &[Row<'_>]) -> Runs {
+    Runs {
+        cell: words(rows.iter().map(|row| row.0)),
+        arm: words(rows.iter().map(|row| row.1)),
+        variant: words(rows.iter().map(|row| row.2)),
+        seed: rows.iter().map(|row| row.3).collect(),
+        metrics: BTreeMap::from([
+            ("test.loss".to_owned(), rows.iter().map(|row| row.4).collect()),
+            ("validation.loss".to_owned(), rows.iter().map(|row| row.5).collect()),
+        ]),
+    }
+}
+
+fn question(tune: Option<Tune>) -> Question {
+    Question {
+        baseline_arm: "adam".into(),
+        baseline_variant: None,
+        metrics: vec![("test.loss".into(), Direction::Minimize)],
+        tune,
+        arms: vec!["adam".into(), "kfac".into()],
+    }
+}
+
+fn noise(seed: u64) -> f64 {
+    (seed * 7 % 5) as f64 / 100.0
+}
+
+fn two_arms(seeds: u64, gain: f64) -> Vec<Row<'static>> {
+    let of = move |arm, gain: f64| {
+        (0..seeds).map(move |seed| ("c", arm, "v", seed, Some(1.0 + seed as f64 - gain + noise(seed) * gain), None))
+    };
+    of("adam", 0.0).chain(of("kfac", gain)).collect()
+}
+
+#[test]
+fn a_clear_gain_is_better_and_its_mirror_worse() {
+    let rows = compare(&runs(&two_arms(8, 0.5)), &question(None)).unwrap();
+    assert_eq!(rows.len(), 1);
+    let row = &rows[0];
+    assert_eq!((row.arm.as_str(), row.baseline.as_str(), row.stage.as_str(), row.n), ("kfac", "adam", "all", 8));
+    assert_eq!(row.verdict, "better");
+    assert!(row.diff.unwrap() < 0.0 && row.t.unwrap() < 0.0 && row.d_z.unwrap() < 0.0);
+    assert_eq!(row.p_holm, row.p_t);
+    assert_eq!(compare(&runs(&two_arms(8, -0.5)), &question(None)).unwrap()[0].verdict, "worse");
+    let mut neutral = question(None);
+    neutral.metrics[0].1 = Direction::Neutral;
+    assert_eq!(compare(&runs(&two_arms(8, 0.5)), &neutral).unwrap()[0].verdict, "undefined");
+}
+
+#[test]
+fn five_pairs_are_too_few() {
+    assert_eq!(compare(&runs(&two_arms(5, 0.5)), &question(None)).unwrap()[0].verdict, "too_few_seeds");
+    assert_eq!(compare(&runs(&two_arms(6, 0.5)), &question(None)).unwrap()[0].verdict, "better");
+}
+
+#[test]
+fn only_seeds_that_both_have_count() {
+    let mut rows = two_arms(8, 0.5);
+    rows[2].4 = None;
+    rows[8 + 5].4 = None;
+    rows.remove(8 + 7);
+    let row = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!(row.n, 5);
+    rows.iter_mut().for_each(|row| row.4 = None);
+    let row = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!((row.n, row.verdict.as_str(), row.mean), (0, "undefined", None));
+}
+
+#[test]
+fn equal_arms_show_no_difference_and_constant_differences_are_not_judged() {
+    let mut rows = two_arms(8, 0.5);
+    for place in 8..16 {
+        rows[place].4 = rows[place - 8].4;
+    }
+    let row = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!((row.p_t, row.t, row.verdict.as_str()), (Some(1.0), None, "no_difference"));
+    for place in 8..16 {
+        rows[place].4 = rows[place - 8].4.map(|loss| loss + 0.5);
+    }
+    for row in &mut rows {
+        row.4 = row.4.map(|loss| (loss * 8.0).round() / 8.0);
+    }
+    let row = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!((row.p_t, row.d_z, row.verdict.as_str(), row.diff), (None, None, "undefined", Some(0.5)));
+}
+
+#[test]
+fn holm_adjusts_over_cells_and_arms_of_a_metric() {
+    let mut rows = two_arms(8, 0.5);
+    rows.extend(two_arms(8, 0.5).into_iter().map(|row| Row::from(("d", row.1, row.2, row.3, row.4, row.5))));
+    let rows = compare(&runs(&rows), &question(None)).unwrap();
+    assert_eq!(rows.iter().map(|row| row.cell.as_str()).collect::<Vec<_>>(), ["c", "d"]);
+    assert_eq!(rows[0].p_holm, rows[0].p_t.map(|p| 2.0 * p));
+}
+
+#[test]
+fn tuning_chooses_by_the_tuning_seeds_and_confirms_on_the_others() {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (arm, variant, validation) in
+        [("adam", "lr=1", 0.3), ("adam", "lr=2", 0.2), ("kfac", "a", 0.5), ("kfac", "b", 0.1), ("kfac", "c", 0.1)]
+    {
+        for seed in 0..10 {
+            let loss = if arm == "adam" { 2.0 } else { 1.0 } + noise(seed) * validation;
+            rows.push(("c", arm, variant, seed, Some(loss), Some(validation)));
+        }
+    }
+    let tune = Tune { seeds: vec![0, 1], by: "validation.loss".into(), direction: Direction::Minimize };
+    let answer = compare(&runs(&rows), &question(Some(tune.clone()))).unwrap();
+    assert_eq!(answer.len(), 1);
+    let row = &answer[0];
+    assert_eq!((row.variant.as_str(), row.baseline_variant.as_str()), ("b", "lr=2"), "ties go to the first");
+    assert_eq!((row.n, row.stage.as_str(), row.verdict.as_str()), (8, "confirm", "better"));
+    // What happens on tuning seeds does not matter to the confirmation.
+    let mut other = rows.clone();
+    other.iter_mut().filter(|row| row.3 < 2).for_each(|row| row.4 = Some(1e9));
+    assert_eq!(compare(&runs(&other), &question(Some(tune.clone()))).unwrap(), answer);
+    // Nor do other seeds matter to the choice; a diverged tuning run is the worst.
+    let mut other = rows.clone();
+    other.iter_mut().filter(|row| row.3 >= 2).for_each(|row| row.5 = Some(0.0));
+    other.iter_mut().filter(|row| row.2 == "b" && row.3 == 1).for_each(|row| row.5 = None);
+    assert_eq!(compare(&runs(&other), &question(Some(tune))).unwrap()[0].variant, "c");
+}
+
+#[test]
+fn a_baseline_of_several_variants_must_be_named_or_tuned() {
+    let mut rows = two_arms(6, 0.5);
+    rows.push(("c", "adam", "w", 0, Some(1.0), None));
+    let error = compare(&runs(&rows), &question(None)).unwrap_err();
+    assert_eq!(error, QuestionError::AmbiguousBaseline { cell: "c".into(), arm: "adam".into(), count: 2 });
+    let named = Question { baseline_variant: Some("v".into()), ..question(None) };
+    let answer = compare(&runs(&rows), &named).unwrap();
+    assert_eq!(answer.iter().map(|row| row.arm.as_str()).collect::<Vec<_>>(), ["adam", "kfac"]);
+}
+
+#[test]
+fn the_summary_begins_with_the_baseline_and_a_ranking_with_the_best() {
+    let rows = runs(&two_arms(8, 0.5));
+    let question = question(None);
+    let blocks = summarise(&compare(&rows, &question).unwrap(), &question.metrics);
+    assert_eq!(blocks.len(), 1);
+    let arms: Vec<&str> = blocks[0].lines.iter().map(|line| line.arm.as_str()).collect();
+    assert_eq!(arms, ["adam", "kfac"]);
+    assert_eq!(blocks[0].lines[0].verdict, None);
+    assert_eq!(blocks[0].lines[1].verdict.as_deref(), Some("better"));
+    let blocks = ranking(&rows, "test.loss", Direction::Minimize);
+    assert_eq!(blocks[0].lines[0].arm, "kfac");
+    assert_eq!(ranking(&rows, "test.loss", Direction::Maximize)[0].lines[0].arm, "adam");
+    assert_eq!(ranking(&rows, "validation.loss", Direction::Minimize)[0].lines[0].n, 0);
+}
