@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use engine::{RunId, Status};
@@ -33,6 +34,26 @@ pub trait Planner {
     fn is_exhausted(&self) -> bool;
 }
 
+/// Ids are hashes already.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(word) = bytes.first_chunk() {
+            self.0 ^= u64::from_le_bytes(*word);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+}
+
+type IdSet = HashSet<RunId, BuildHasherDefault<IdHasher>>;
+
 /// Walks a plan from its first run to its last, each id once.
 pub struct PlanOrder {
     plan: Arc<Plan>,
@@ -40,7 +61,7 @@ pub struct PlanOrder {
     /// Says which tasks are not to be run: done already, or another shard's.
     skip: Box<dyn FnMut(Task) -> bool + Send>,
     /// Ids that were met; only kept where a plan can repeat an id.
-    met: Option<HashSet<RunId>>,
+    met: Option<IdSet>,
 }
 
 impl fmt::Debug for PlanOrder {
@@ -52,7 +73,8 @@ impl fmt::Debug for PlanOrder {
 impl PlanOrder {
     /// The runs of `plan` in its order, without those that `skip` names. `skip` sees each id once.
     pub fn new(plan: Arc<Plan>, skip: impl FnMut(Task) -> bool + Send + 'static) -> PlanOrder {
-        let met = plan.may_repeat().then(HashSet::new);
+        let room = plan.len().min(1 << 20) as usize;
+        let met = plan.may_repeat().then(|| IdSet::with_capacity_and_hasher(room, BuildHasherDefault::default()));
         PlanOrder { plan, next: 0, skip: Box::new(skip), met }
     }
 }

@@ -7,7 +7,7 @@ use engine::config::{CatalogueKey, Field, KeyError, Kind, nearest};
 use engine::network::InitialWeights;
 use engine::{Preset, RunConfig, Value};
 
-use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, SETTING, Severity};
 use super::yaml::{Data, Entry, Node, Place};
 use super::{LoadedWeights, WeightsSource};
 
@@ -47,7 +47,7 @@ impl Source {
         let Place { source, line, column, width } = problem.place;
         let (file, snippet) = match source {
             0 => (self.file.clone(), self.lines.get((line as usize).wrapping_sub(1)).cloned()),
-            set => ("--set".to_owned(), self.sets.get(set as usize - 1).cloned()),
+            set => (SETTING.to_owned(), self.sets.get(set as usize - 1).cloned()),
         };
         Diagnostic {
             severity,
@@ -114,7 +114,7 @@ impl Problem {
     }
 }
 
-/// A type's wording for a number with a range.
+/// A range of whole numbers, both ends included.
 #[derive(Clone, Copy)]
 pub(crate) struct Whole {
     pub(crate) low: u64,
@@ -167,9 +167,14 @@ impl<'a> Context<'a> {
 
     fn report(&mut self, severity: Severity, problem: Problem) {
         // What several arms share is wrong once.
-        if self.problems.len() < MAX_PROBLEMS && self.said.insert((problem.place, problem.message.clone())) {
+        if !self.is_full() && self.said.insert((problem.place, problem.message.clone())) {
             self.problems.push(self.source.diagnostic(severity, problem));
         }
+    }
+
+    /// Whether further problems would be dropped, so that there is no point in looking for the nearest word.
+    fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -178,7 +183,7 @@ impl<'a> Context<'a> {
 
     /// The warnings if there is no error, everything if there is one, in the order of the file.
     pub(crate) fn finish(mut self) -> Result<Vec<Diagnostic>, Diagnostics> {
-        self.problems.sort_by_key(|problem| (problem.file == "--set", problem.line, problem.column));
+        self.problems.sort_by_key(|problem| (problem.file == SETTING, problem.line, problem.column));
         if self.has_errors() { Err(Diagnostics(self.problems)) } else { Ok(self.problems) }
     }
 
@@ -190,6 +195,9 @@ impl<'a> Context<'a> {
             return None;
         };
         for entry in entries.iter().filter(|entry| !allowed.contains(&entry.key.as_str())) {
+            if self.is_full() {
+                break;
+            }
             let problem = Problem::new(entry.place, step(path, &entry.key), "is not a known key");
             self.error(problem.allowed(allowed.join(", ")).suggest(&entry.key, allowed.iter().copied()));
         }
@@ -333,6 +341,9 @@ impl<'a> Context<'a> {
 
     /// The error for a key that no config has, in the engine's words.
     pub(crate) fn unknown_config_key(&mut self, place: Place, path: &str, key: &str, preset: Preset) {
+        if self.is_full() {
+            return;
+        }
         match RunConfig::preset(preset, 0).set(key, &Value::Null) {
             Err(error) => self.error(Problem::of_key(place, path, KeyError { value: None, ..error })),
             Ok(()) => unreachable!("only called for keys that are not in the catalogue"),

@@ -38,6 +38,9 @@ pub struct Diagnostic {
     pub width: u32,
 }
 
+/// The `file` of what stands on the command line.
+pub(crate) const SETTING: &str = "--set";
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
@@ -52,16 +55,24 @@ impl fmt::Display for Diagnostic {
             write!(f, "{} ", shown(value, 120))?;
         }
         f.write_str(&self.message)?;
-        match self.line {
-            0 => write!(f, "\n  --> {}", self.file)?,
-            line => write!(f, "\n  --> {}:{line}:{}", self.file, self.column)?,
-        }
-        if let (Some(snippet), true) = (&self.snippet, self.line > 0) {
-            let number = self.line.to_string();
-            let margin = " ".repeat(number.len());
-            let (text, before, width) = window(snippet, self.column, self.width);
-            let (space, carets) = (" ".repeat(before), "^".repeat(width));
-            write!(f, "\n{margin} |\n{number} | {text}\n{margin} | {space}{carets}")?;
+        match (&self.snippet, self.line) {
+            (Some(setting), _) if self.file == SETTING => {
+                let (text, before, width) = window(setting, self.column, self.width);
+                let lead = format!("  --> {SETTING} ");
+                let space = " ".repeat(lead.len() + before);
+                write!(f, "\n{lead}{text}\n{space}{}", "^".repeat(width))?;
+            }
+            (_, 0) => write!(f, "\n  --> {}", self.file)?,
+            (snippet, line) => {
+                write!(f, "\n  --> {}:{line}:{}", self.file, self.column)?;
+                if let Some(snippet) = snippet {
+                    let number = line.to_string();
+                    let margin = " ".repeat(number.len());
+                    let (text, before, width) = window(snippet, self.column, self.width);
+                    let (space, carets) = (" ".repeat(before), "^".repeat(width));
+                    write!(f, "\n{margin} |\n{number} | {text}\n{margin} | {space}{carets}")?;
+                }
+            }
         }
         if let Some(allowed) = &self.allowed {
             write!(f, "\n  allowed: {allowed}")?;

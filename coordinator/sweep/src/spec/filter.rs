@@ -15,6 +15,9 @@ use super::seeds::{self, Seeds};
 use super::templates::Templates;
 use super::yaml::{Data, Node, Place};
 
+/// Every combination is held against every entry, so there is a limit to them.
+const MAX_ENTRIES: usize = 1000;
+
 /// What an entry of `exclude` or `include` says.
 #[derive(Clone, Debug)]
 pub(crate) struct Filter {
@@ -60,6 +63,11 @@ fn read(cx: &mut Context<'_>, node: &Node, name: &str, scope: Scope<'_>) -> Vec<
         return Vec::new();
     }
     let Some(items) = cx.list(node, name) else { return Vec::new() };
+    if items.len() > MAX_ENTRIES {
+        let problem = Problem::new(node.place, name, format!("has {} entries", items.len()));
+        cx.error(problem.allowed(format!("at most {MAX_ENTRIES}")));
+        return Vec::new();
+    }
     let read =
         |cx: &mut Context<'_>, (place, item): (usize, &Node)| read_entry(cx, item, &format!("{name}[{place}]"), scope);
     items.iter().enumerate().filter_map(|item| read(cx, item)).collect()

@@ -1,7 +1,7 @@
 //! The sweep file: what a user asks for, read and checked before anything starts.
 //!
 //! [`parse`] takes the text and gives the [`Spec`], or everything that is wrong with it at once, each with its line.
-//! YAML is read by one parser, `saphyr-parser`, into a tree of our own that keeps positions ([`yaml`]); serde has no
+//! YAML is read by one parser, `saphyr-parser`, into a tree of our own that keeps positions (`yaml`); serde has no
 //! part in it, since its data model has no place for them.
 //!
 //! One file a noun: `yaml` and `scalar` make the tree, `context` reads simple nodes, `parameter`, `range` and `axis` the

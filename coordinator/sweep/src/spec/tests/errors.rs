@@ -274,8 +274,14 @@ fn a_file_that_is_no_map_says_so() {
 }
 
 #[test]
+fn lists_of_filters_are_bounded() {
+    let many = vec!["{seed: 0}"; 1001].join(", ");
+    assert!(bad(&format!("exclude: [{many}]\n")).contains("exclude: has 1001 entries"));
+}
+
+#[test]
 fn thousands_of_errors_are_not_all_shown() {
-    let many: String = (0..5000).map(|n| format!("  k{n}: 1\n")).collect();
+    let many: String = (0..50_000).map(|n| format!("  k{n}: 1\n")).collect();
     let errors = bad(&format!("parameters:\n{many}"));
     assert!(errors.lines().count() < 200 && errors.contains("and 180 more"), "{}", errors.lines().count());
 }

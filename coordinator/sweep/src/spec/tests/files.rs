@@ -164,6 +164,35 @@ fn weights_are_named_by_their_content() {
     assert_eq!(spec.shown(&Value::Text(digest)), Value::from("a.safetensors"));
 }
 
+/// The weights files beside the sweeps that ship.
+struct Beside(std::path::PathBuf);
+
+impl WeightsSource for Beside {
+    fn load(&mut self, path: &str) -> Result<Arc<InitialWeights>, String> {
+        let content = std::fs::read(self.0.join(path)).map_err(|error| error.to_string())?;
+        InitialWeights::parse(&content).map(Arc::new).map_err(|error| error.to_string())
+    }
+}
+
+#[test]
+fn every_sweep_that_ships_is_planned() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps");
+    let mut planned = 0;
+    for file in std::fs::read_dir(&folder).expect("sweeps/ is there") {
+        let file = file.expect("sweeps/ can be listed").path();
+        if file.extension().is_some_and(|extension| extension == "yaml") {
+            let (text, name) = (std::fs::read_to_string(&file).unwrap(), file.display().to_string());
+            let outcome = parse(&text, &name, &[], &mut Beside(folder.clone()));
+            let (spec, warnings) = outcome.unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(warnings.is_empty(), "{}", Diagnostics(warnings));
+            let plan = crate::plan::Plan::build(&spec).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(plan.len() > 0);
+            planned += 1;
+        }
+    }
+    assert!(planned >= 6, "{planned}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 

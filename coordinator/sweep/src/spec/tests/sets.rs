@@ -39,10 +39,8 @@ fn errors_name_the_setting() {
     assert_eq!(
         with(&[("market.rho", "2")]).unwrap_err(),
         "error: market.rho: 2 is out of range
-  --> --set:1:12
-  |
-1 | market.rho=2
-  |            ^
+  --> --set market.rho=2
+                       ^
   allowed: a finite number, ≥ -1 and ≤ 1"
     );
     for (key, value, expected) in [
@@ -58,7 +56,7 @@ fn errors_name_the_setting() {
         ("", "1", "is no key that --set can set"),
     ] {
         let errors = with(&[(key, value)]).expect_err(key);
-        assert!(errors.contains(expected) && errors.contains("--> --set:"), "{key}={value}:\n{errors}");
+        assert!(errors.contains(expected) && errors.contains("--> --set "), "{key}={value}:\n{errors}");
     }
     assert!(with(&[("seeds", "3"), ("seeds", "4")]).unwrap_err().contains("is set twice on the command line"));
 }
