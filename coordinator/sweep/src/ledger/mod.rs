@@ -73,7 +73,7 @@ impl Default for LedgerConfig {
             heartbeat_interval: Duration::from_secs(5),
             max_attempts: 3,
             max_workers: 10_000,
-            max_leases: 65_536,
+            max_leases: 32_768,
             incarnation: 0,
         }
     }
