@@ -2,12 +2,12 @@
 
 pub mod cli;
 pub mod commands;
-mod embedded;
+pub mod embedded;
 pub mod exit;
 pub mod fleet;
-mod format;
-mod interrupt;
-mod outcome;
-mod progress;
-mod seams;
-mod weights;
+pub mod format;
+pub mod interrupt;
+pub mod outcome;
+pub mod progress;
+pub mod seams;
+pub mod weights;

@@ -1,1 +1,42 @@
-fn main() {}
+//! The `coordinator` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use coordinator::cli::{Cli, Command, LogFormat, RunArgs};
+use coordinator::commands;
+use coordinator::exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(&cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Some(Command::Plan(args)) => commands::plan::plan(args),
+        Some(Command::Schema) => commands::schema::schema(),
+        Some(Command::Metrics) => commands::metrics::metrics(),
+        None => {
+            log_to_stderr(&cli.run);
+            commands::run::run(&cli.run)
+        }
+    }
+}
+
+/// Warnings and errors, unless `RUST_LOG` asks for more.
+fn log_to_stderr(args: &RunArgs) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}

@@ -117,6 +117,9 @@ fn work(desk: &Desk, clerk: &Clerk, runner: &dyn Runner) {
             let provenance = clerk.identity.provenance(progress.attempt());
             Outcome::Failed(Failure { reason: Reason::Panic, message, provenance })
         });
+        if matches!(outcome, Outcome::Finished(_)) {
+            tracing::debug!(run_id = %job.task.run_id, "run finished");
+        }
         let delivery = clerk.report(job.task.run_id, progress.attempt(), outcome);
         last = Some((delivery, progress, start.elapsed()));
     }

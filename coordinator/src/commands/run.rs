@@ -1,0 +1,272 @@
+//! `coordinator --sweep FILE`: plan, run, merge, compare.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use results::{Access, Location, MergeSummary, Store, StoreError, SweepIdentity, Versions};
+use sweep::plan::{Plan, PlanOrder};
+use sweep::spec::Spec;
+
+use crate::cli::RunArgs;
+use crate::commands::{Loaded, load, output};
+use crate::embedded;
+use crate::exit::{Exit, Failure, OrExit};
+use crate::fleet::{self, FleetError, FleetOptions, Summary};
+use crate::format;
+use crate::interrupt::Interrupts;
+use crate::outcome;
+use crate::progress::Reporter;
+use crate::seams::{PlanRows, PlanTasks, SharedStore};
+
+/// Runs a sweep to its end, or until it is interrupted.
+///
+/// # Errors
+/// See [`Exit`].
+pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    let file: PathBuf = args.sweep.clone().expect("clap requires it");
+    refuse_what_cannot_run(args)?;
+    let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
+    let out = output(args.out.as_deref(), &spec);
+    let location: Location = out.parse().or_exit(Exit::Usage)?;
+    let store = open_store(&location, &spec, text, Access::Write).map_err(store_failure)?;
+    let blobs = weights.into_blobs();
+    keep_blobs(&location, &blobs)?;
+    for file in store.set_aside() {
+        eprintln!("warning: {} is left aside: {}; its runs count as not done", file.path.display(), file.reason);
+    }
+
+    let plan = Arc::new(plan);
+    let tally = Tally::of(&plan, &store, &spec);
+    if !args.quiet {
+        eprintln!("{}: {tally}", spec.name);
+    }
+    let store = SharedStore::new(store);
+    let tally = Arc::new(tally);
+    let finished = if tally.to_do > 0 { Some(compute(args, &spec, &plan, &store, blobs, &tally)?) } else { None };
+    if let Some(summary) = finished.filter(|summary| !summary.finished) {
+        let left = tally.to_do_tasks.saturating_sub(summary.counts.ended());
+        eprintln!(
+            "interrupted: {} stored in {out}, {} left; the same command resumes",
+            format::plural(summary.counts.ended(), "result"),
+            format::count(left),
+        );
+        return Ok(Exit::Interrupted);
+    }
+
+    let merged = store.with(|store| merge(store, &plan))?;
+    drop(store);
+    if merged.orphans > 0 {
+        eprintln!(
+            "{} of an older version of this file stay in {out}/parts and are in none of the tables",
+            match merged.orphans {
+                1 => "1 earlier run".to_owned(),
+                more => format!("{} earlier runs", format::count(more)),
+            }
+        );
+    }
+    let report = outcome::analyse(&location, &spec, &plan)?;
+    if !args.quiet {
+        print_end(&report, &merged, &location, began)?;
+    }
+    Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
+}
+
+/// Refuses what is known to fail before anything is written.
+fn refuse_what_cannot_run(args: &RunArgs) -> Result<(), Failure> {
+    if let Some(address) = args.listen
+        && !address.ip().is_loopback()
+    {
+        return Err(FleetError::NotLoopback(address)).or_exit(Exit::Usage);
+    }
+    if args.slots.count() == 0 && args.listen.is_none() {
+        let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
+        return Err(error).or_exit(Exit::Usage);
+    }
+    Ok(())
+}
+
+/// Opens the output of a sweep.
+///
+/// # Errors
+/// See [`Store::open`].
+pub fn open_store(location: &Location, spec: &Spec, text: String, access: Access) -> Result<Store, StoreError> {
+    let identity = SweepIdentity {
+        name: spec.name.clone(),
+        hash: blake3::hash(text.as_bytes()).to_hex()[..32].to_owned(),
+        text,
+        versions: Versions::current(),
+    };
+    Store::open(location, &identity, access)
+}
+
+/// The exit code of a failure of the store.
+pub fn store_failure(error: StoreError) -> Failure {
+    let exit = match &error {
+        StoreError::OtherSweep { .. } | StoreError::Unsupported { .. } => Exit::Usage,
+        StoreError::Record { .. } | StoreError::Access { .. } => Exit::Internal,
+        _ => Exit::Output,
+    };
+    Failure { exit, report: crate::exit::Report::Error(error.into()) }
+}
+
+/// Lays the weights files beside the results, so that a `config` cell that names one by digest can be run again.
+fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(), Failure> {
+    let folder = location.path().join("blobs");
+    for (digest, content) in blobs {
+        let name = digest.strip_prefix("blake3:").unwrap_or(digest);
+        let path = folder.join(name);
+        if path.exists() {
+            continue;
+        }
+        let written = std::fs::create_dir_all(&folder).and_then(|()| {
+            let staged = folder.join(format!(".{name}.{}", std::process::id()));
+            std::fs::write(&staged, content).and_then(|()| std::fs::rename(&staged, &path))
+        });
+        written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display())).or_exit(Exit::Output)?;
+    }
+    Ok(())
+}
+
+/// Which runs of a plan are done, and how many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Runs of the plan.
+    pub runs: u64,
+    /// Of these, done: with a result that holds what is to be recorded.
+    pub done: u64,
+    /// Of these, still to be done.
+    pub to_do: u64,
+    /// Tasks that are still to be done: runs that share a `run_id` are one.
+    pub to_do_tasks: u64,
+    /// One bit a run: whether it is done. Empty if none is.
+    done_bits: Vec<u64>,
+}
+
+impl Tally {
+    /// The tally of a plan of which nothing is stored.
+    pub fn nothing_done(plan: &Plan) -> Tally {
+        let mut tally = Tally { runs: plan.len(), to_do: plan.len(), ..Tally::default() };
+        tally.to_do_tasks = if plan.may_repeat() {
+            (0..plan.len()).map(|run| plan.run_id(run)).collect::<HashSet<_>>().len() as u64
+        } else {
+            plan.len()
+        };
+        tally
+    }
+
+    /// Holds a plan's runs against what is stored.
+    pub fn of(plan: &Plan, store: &Store, spec: &Spec) -> Tally {
+        let index = store.index();
+        if index.is_empty() {
+            return Tally::nothing_done(plan);
+        }
+        let mut tally = Tally { runs: plan.len(), ..Tally::default() };
+        tally.done_bits = vec![0; plan.len().div_ceil(64) as usize];
+        let mut seen = HashSet::new();
+        for run in 0..plan.len() {
+            let id = plan.run_id(run);
+            if index.is_done(id, &spec.record) {
+                tally.done += 1;
+                tally.done_bits[(run / 64) as usize] |= 1 << (run % 64);
+            } else {
+                tally.to_do += 1;
+                if !plan.may_repeat() || seen.insert(id) {
+                    tally.to_do_tasks += 1;
+                }
+            }
+        }
+        tally
+    }
+
+    /// Whether the run at an index of the plan is done.
+    fn is_done(&self, run: u64) -> bool {
+        self.done_bits.get((run / 64) as usize).is_some_and(|bits| bits >> (run % 64) & 1 == 1)
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (done, to_do) = (format::count(self.done), format::count(self.to_do));
+        write!(f, "{}, {done} done already, {to_do} to do", format::plural(self.runs, "run"))
+    }
+}
+
+/// Has the fleet compute what is not done yet.
+fn compute(
+    args: &RunArgs,
+    spec: &Spec,
+    plan: &Arc<Plan>,
+    store: &SharedStore,
+    blobs: HashMap<String, Bytes>,
+    tally: &Arc<Tally>,
+) -> Result<Summary, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
+    let outcome = runtime.block_on(async {
+        let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
+        let source = Arc::new(PlanTasks::new(Arc::clone(plan), spec.record.clone(), blobs));
+        let done = Arc::clone(tally);
+        let planner = PlanOrder::new(Arc::clone(plan), move |task| done.is_done(task.index));
+        let options = FleetOptions { listen: args.listen, max_attempts: args.max_attempts, ..FleetOptions::default() };
+        let fleet = fleet::start(options, source, Box::new(planner), store.clone()).map_err(fleet_failure)?;
+        if let Some(address) = fleet.local_addr() {
+            eprintln!("listening on {address}: worker --coordinator http://{address}");
+        }
+        let reporter = Reporter::start(fleet.progress(), tally.to_do_tasks, args.quiet);
+        let workers = embedded::start(&fleet, args.slots.count());
+        let drain = fleet.drainer();
+        let interrupted = tokio::spawn(async move { interrupts.watch(drain).await });
+        let summary = fleet.join().await;
+        interrupted.abort();
+        reporter.finish().await;
+        workers.finish().await;
+        summary.map_err(fleet_failure)
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+/// The exit code of a failure of the fleet.
+fn fleet_failure(error: FleetError) -> Failure {
+    let exit = match &error {
+        FleetError::NotLoopback(_) | FleetError::Listen { .. } => Exit::Usage,
+        FleetError::Sink(_) => Exit::Output,
+        FleetError::Stuck { .. } | FleetError::Internal(_) => Exit::Internal,
+    };
+    Failure { exit, report: crate::exit::Report::Error(error.into()) }
+}
+
+/// Writes the tables of what is stored.
+fn merge(store: &Store, plan: &Plan) -> Result<MergeSummary, Failure> {
+    store.merge(&PlanRows::new(plan)).map_err(store_failure)
+}
+
+/// Prints what came out and where it lies.
+fn print_end(
+    report: &outcome::Outcome,
+    merged: &MergeSummary,
+    location: &Location,
+    began: Instant,
+) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let mut print = || -> std::io::Result<()> {
+        writeln!(out, "{}", report.text)?;
+        let took = format::duration(began.elapsed());
+        write!(out, "{}: {} ok", format::plural(merged.runs, "run"), format::count(merged.ok))?;
+        for (number, word) in [(merged.diverged, "diverged"), (merged.failed, "failed"), (merged.missing, "missing")] {
+            if number > 0 {
+                write!(out, ", {} {word}", format::count(number))?;
+            }
+        }
+        writeln!(out, " · {took}")?;
+        for path in merged.files.iter().chain(&report.files) {
+            writeln!(out, "  {}", location.path().join(path.file_name().unwrap_or_default()).display())?;
+        }
+        Ok(())
+    };
+    print().or_exit(Exit::Internal)
+}

@@ -1,0 +1,107 @@
+//! What came out of a sweep: the question put to the tables, the answer written beside them, and shown.
+
+mod pooled;
+mod show;
+
+use std::path::PathBuf;
+
+use analysis::{Question, Runs, Tune};
+use engine::metrics::{Direction, catalogue};
+use results::{COMPARISONS, Comparison, Location, POOLED, Pooled, Tables};
+use sweep::plan::Plan;
+use sweep::spec::Spec;
+
+use crate::commands::run::store_failure;
+use crate::exit::{Exit, Failure, OrExit};
+
+/// What came out of a sweep.
+pub struct Outcome {
+    /// For a terminal.
+    pub text: String,
+    /// The tables that were written.
+    pub files: Vec<PathBuf>,
+}
+
+/// Answers the sweep's question from its tables alone, and writes the answer beside them.
+///
+/// # Errors
+/// If the tables cannot be read or the answer not be written.
+pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome, Failure> {
+    let tables = Tables::open(location).map_err(store_failure)?;
+    let mut text = spec.description.as_ref().map(|text| format!("{}\n\n", text.trim())).unwrap_or_default();
+    let mut files = Vec::new();
+    let metrics = metrics(spec);
+    let mut wanted: Vec<&str> = metrics.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(tune) = spec.compare.as_ref().and_then(|compare| compare.tune.as_ref()) {
+        wanted.push(&tune.by);
+    }
+    let runs = Runs::load(&tables, wanted).map_err(store_failure)?;
+    let Some(question) = question(spec, plan, metrics) else {
+        tables.remove_comparisons().map_err(store_failure)?;
+        let blocks = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
+        let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tune: None };
+        text.push_str(&show::blocks(&goal, &blocks));
+        return Ok(Outcome { text, files });
+    };
+    let comparisons: Vec<Comparison> = analysis::compare(&runs, &question).or_exit(Exit::Internal)?;
+    let pooled: Vec<Pooled> = analysis::pooled(&tables, &runs, &question).or_exit(Exit::Internal)?;
+    tables.write_comparisons(&comparisons).map_err(store_failure)?;
+    files.push(location.path().join(COMPARISONS));
+    let blocks = analysis::summarise(&comparisons, &question.metrics);
+    for (metric, direction) in &question.metrics {
+        let tune = spec.compare.as_ref().and_then(|compare| compare.tune.as_ref());
+        let heading = show::Heading { metric, direction: *direction, tune };
+        let of_metric: Vec<_> = blocks.iter().filter(|block| block.metric == *metric).cloned().collect();
+        text.push_str(&show::blocks(&heading, &of_metric));
+    }
+    // An arm without training samples has rows without numbers: if no arm has any, nothing was recorded.
+    if pooled.iter().any(|row| row.n > 0 || row.baseline_n > 0) {
+        tables.write_pooled(&pooled).map_err(store_failure)?;
+        files.push(location.path().join(POOLED));
+        let times = Runs::load(&tables, ["time.simulate_s", "time.train_s"]).map_err(store_failure)?;
+        text.push_str(&pooled::show(&pooled, &times));
+    } else {
+        tables.remove_pooled().map_err(store_failure)?;
+    }
+    Ok(Outcome { text, files })
+}
+
+/// The metrics that the answer is about, the primary endpoint with the goal that the file gives it.
+fn metrics(spec: &Spec) -> Vec<(String, Direction)> {
+    let names = match &spec.compare {
+        Some(compare) => compare.metrics.clone(),
+        None => vec![spec.metric.name.clone()],
+    };
+    names
+        .into_iter()
+        .map(|name| {
+            let direction = direction(spec, &name);
+            (name, direction)
+        })
+        .collect()
+}
+
+fn direction(spec: &Spec, name: &str) -> Direction {
+    if name == spec.metric.name {
+        return spec.metric.goal;
+    }
+    let known = catalogue().iter().find(|metric| metric.name == name);
+    known.map_or(Direction::Neutral, |metric| metric.direction)
+}
+
+/// The sweep's question; `None` for one that compares nothing.
+fn question(spec: &Spec, plan: &Plan, metrics: Vec<(String, Direction)>) -> Option<Question> {
+    let compare = spec.compare.as_ref()?;
+    let (arm, variant) = plan.baseline()?;
+    Some(Question {
+        baseline_arm: plan.arms()[arm as usize].clone(),
+        baseline_variant: variant.map(|variant| plan.variant_label(arm, variant).to_owned()),
+        metrics,
+        tune: compare.tune.as_ref().map(|tune| Tune {
+            seeds: spec.seeds.iter().take(tune.seeds as usize).collect(),
+            by: tune.by.clone(),
+            direction: direction(spec, &tune.by),
+        }),
+        arms: plan.arms().to_vec(),
+    })
+}

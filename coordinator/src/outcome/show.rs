@@ -1,0 +1,171 @@
+//! The comparison as a terminal shows it.
+
+use std::fmt::Write;
+
+use analysis::{Block, Line};
+use comfy_table::{Cell, CellAlignment, Table};
+use engine::metrics::Direction;
+use sweep::spec::Tune;
+
+use crate::format;
+
+/// Longer answers are cut: the whole is in the tables.
+const MAX_LINES: usize = 40;
+
+/// What a table is about.
+pub(super) struct Heading<'a> {
+    pub(super) metric: &'a str,
+    pub(super) direction: Direction,
+    pub(super) tune: Option<&'a Tune>,
+}
+
+/// One metric's answer over all cells. Columns that would say the same in every line are left out.
+pub(super) fn blocks(heading: &Heading<'_>, blocks: &[Block]) -> String {
+    let mut text = headline(heading);
+    text.push('\n');
+    let lines = || blocks.iter().flat_map(|block| block.lines.iter().map(move |line| (block, line)));
+    let total = lines().count();
+    if total == 0 {
+        text.push_str("  nothing to compare\n\n");
+        return text;
+    }
+    let columns = Columns {
+        cell: blocks.len() > 1,
+        variant: lines().any(|(_, line)| line.variant != "default"),
+        comparison: lines().any(|(_, line)| line.verdict.is_some()),
+    };
+    let mut table = super::show::plain_table();
+    table.set_header(columns.header());
+    for (block, line) in lines().take(MAX_LINES) {
+        table.add_row(columns.row(block, line));
+    }
+    columns.align(&mut table);
+    let _ = writeln!(text, "{table}");
+    if total > MAX_LINES {
+        let _ = writeln!(text, "... and {} more lines, in the tables", format::count((total - MAX_LINES) as u64));
+    }
+    text.push('\n');
+    text
+}
+
+/// A table without frames: it is read by people and cut by `awk`.
+pub(super) fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table
+}
+
+fn headline(heading: &Heading<'_>) -> String {
+    let mut text = heading.metric.to_owned();
+    match heading.direction {
+        Direction::Minimize => text.push_str(" · smaller is better"),
+        Direction::Maximize => text.push_str(" · larger is better"),
+        Direction::Neutral => {}
+    }
+    if let Some(tune) = heading.tune {
+        let seeds = format::plural(tune.seeds, "seed");
+        let _ = write!(text, " · each arm's variant chosen by {} on {seeds}, confirmed on the others", tune.by);
+    }
+    text
+}
+
+/// Which columns the table has.
+struct Columns {
+    cell: bool,
+    variant: bool,
+    comparison: bool,
+}
+
+impl Columns {
+    fn header(&self) -> Vec<&'static str> {
+        let mut header = Vec::new();
+        if self.cell {
+            header.push("cell");
+        }
+        header.push("arm");
+        if self.variant {
+            header.push("variant");
+        }
+        header.extend(["n", "mean", "sd"]);
+        if self.comparison {
+            header.extend(["difference", "d_z", "p (Holm)", "verdict"]);
+        }
+        header
+    }
+
+    fn row(&self, block: &Block, line: &Line) -> Vec<Cell> {
+        let number = |value: Option<f64>| Cell::new(value.map_or_else(|| "-".to_owned(), format::significant));
+        let mut row = Vec::new();
+        if self.cell {
+            row.push(Cell::new(&block.cell));
+        }
+        row.push(Cell::new(&line.arm));
+        if self.variant {
+            row.push(Cell::new(&line.variant));
+        }
+        row.extend([Cell::new(format::count(line.n)), number(line.mean), number(line.sd)]);
+        if self.comparison {
+            match &line.verdict {
+                None => row.extend(["", "", "", "baseline"].map(Cell::new)),
+                Some(verdict) => {
+                    let p = line.p_holm.map_or_else(|| "-".to_owned(), format::p_value);
+                    let d_z = line.d_z.map_or_else(|| "-".to_owned(), |d_z| format!("{d_z:.2}"));
+                    row.extend([number(line.diff), Cell::new(d_z), Cell::new(p), Cell::new(verdict.replace('_', " "))]);
+                }
+            }
+        }
+        row
+    }
+
+    fn align(&self, table: &mut Table) {
+        for (place, name) in self.header().into_iter().enumerate() {
+            let is_number = matches!(name, "n" | "mean" | "sd" | "difference" | "d_z" | "p (Holm)");
+            if let Some(column) = table.column_mut(place).filter(|_| is_number) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(arm: &str, verdict: Option<&str>) -> Line {
+        Line {
+            arm: arm.into(),
+            variant: "default".into(),
+            n: 20,
+            mean: Some(0.003_176_45),
+            sd: Some(0.001),
+            diff: verdict.map(|_| -0.0011),
+            p_holm: verdict.map(|_| 0.000_02),
+            d_z: verdict.map(|_| -0.812),
+            verdict: verdict.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn one_cell_without_variants_needs_neither_column() {
+        let block = Block {
+            cell: "default".into(),
+            metric: "test.loss".into(),
+            lines: vec![line("adam", None), line("kfac", Some("no_difference"))],
+        };
+        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tune: None };
+        let text = blocks(&heading, &[block]);
+        assert!(text.starts_with("test.loss · smaller is better\n"), "{text}");
+        assert!(!text.contains("cell") && !text.contains("variant"), "{text}");
+        for part in ["0.003176", "-0.001100", "-0.81", "<0.001", "no difference", "baseline"] {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn long_answers_are_cut_and_say_so() {
+        let lines = (0..100).map(|arm| line(&format!("arm{arm}"), Some("better"))).collect();
+        let block = Block { cell: "default".into(), metric: "test.loss".into(), lines };
+        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tune: None };
+        assert!(blocks(&heading, &[block]).contains("... and 60 more lines"));
+    }
+}

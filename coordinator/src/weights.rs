@@ -1,0 +1,53 @@
+//! Initial weights that a sweep file names by path, read relative to that file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::network::InitialWeights;
+use sweep::spec::WeightsSource;
+
+/// Larger files are no hedger's weights.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// Reads each weights file once, and keeps its content for the workers.
+#[derive(Debug)]
+pub struct WeightFiles {
+    folder: PathBuf,
+    by_path: HashMap<String, Arc<InitialWeights>>,
+    blobs: HashMap<String, Bytes>,
+}
+
+impl WeightFiles {
+    /// Files relative to the folder of `sweep_file`.
+    pub fn beside(sweep_file: &Path) -> WeightFiles {
+        let folder = sweep_file.parent().map(Path::to_path_buf).unwrap_or_default();
+        WeightFiles { folder, by_path: HashMap::new(), blobs: HashMap::new() }
+    }
+
+    /// The content of every file that was read, by digest.
+    pub fn into_blobs(self) -> HashMap<String, Bytes> {
+        self.blobs
+    }
+}
+
+impl WeightsSource for WeightFiles {
+    fn load(&mut self, path: &str) -> Result<Arc<InitialWeights>, String> {
+        if let Some(weights) = self.by_path.get(path) {
+            return Ok(Arc::clone(weights));
+        }
+        let file = self.folder.join(path);
+        let unreadable = |error: std::io::Error| format!("cannot read {}: {error}", file.display());
+        let size = std::fs::metadata(&file).map_err(unreadable)?.len();
+        if size > MAX_BYTES {
+            return Err(format!("{} has {size} bytes; allowed: at most {MAX_BYTES}", file.display()));
+        }
+        let content = Bytes::from(std::fs::read(&file).map_err(unreadable)?);
+        let weights = InitialWeights::parse(&content).map_err(|error| format!("{}: {error}", file.display()))?;
+        let weights = Arc::new(weights);
+        self.blobs.insert(weights.digest().to_string(), content);
+        self.by_path.insert(path.to_owned(), Arc::clone(&weights));
+        Ok(weights)
+    }
+}

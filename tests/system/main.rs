@@ -1,0 +1,8 @@
+//! Whole-system tests: the real binaries, real files, real signals.
+
+mod bad_input;
+mod equivalence;
+mod extend;
+mod interop;
+mod plan;
+mod replay;
