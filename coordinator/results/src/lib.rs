@@ -1,4 +1,20 @@
-//! The durable results: parts, lock, resume and merge.
+//! The durable results of a sweep: parts, lock, resume and merge, over one object store.
+//!
+//! An output folder holds, beside the tables for users (`runs.parquet` and its companions):
+//!
+//! - `parts/`: the durable state. Each part is one immutable Parquet file of one schema, created at once and fsynced
+//!   before [`Store::append`] returns. Sixteen small ones of a level are compacted into one. There is no other database:
+//!   [`Store::open`] reads the parts' index columns, and that is all that a restart needs.
+//! - `locks/`: kernel locks, which a crash does not leave behind. No guarantee rests on them: parts have unique names, and
+//!   of several rows of one id readers keep the same one.
+//! - `.hedgesweep.json`: the name of the sweep that the output holds; and `sweep.yaml`, the file as it was given.
+//!
+//! [`Store::merge`] makes the tables, in the order of the plan and in bounded memory; [`Tables`] reads them again, and
+//! writes what the analysis finds. Tables are a function of plan and records: however the parts were cut, the bytes are
+//! the same.
+//!
+//! Every call blocks. Asynchronous code calls from `spawn_blocking` or from a thread of its own.
+
 mod cache;
 mod compact;
 mod comparisons;
