@@ -1,3 +1,13 @@
-//! The coordinator as a library: the [`fleet`] that runs a sweep's tasks.
+//! The coordinator as a library: the command line over the [`fleet`] that runs a sweep's tasks.
 
+pub mod cli;
+pub mod commands;
+pub mod embedded;
+pub mod exit;
 pub mod fleet;
+pub mod format;
+pub mod interrupt;
+pub mod outcome;
+pub mod progress;
+pub mod seams;
+pub mod weights;
