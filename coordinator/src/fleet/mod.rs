@@ -5,9 +5,9 @@
 //!                                                    └──────▶ sink (one part at a time)
 //! ```
 //!
-//! One tokio task, the [driver], owns all state. The [service]'s handlers send it one message a call and await the
+//! One tokio task, the driver, owns all state. The service's handlers send it one message a call and await the
 //! answer; an answer to a report is sent when its part is durable. What follows from a message is decided by the
-//! [dispatcher], which has no socket and no clock.
+//! dispatcher, which has no socket and no clock.
 
 mod dispatcher;
 mod driver;
