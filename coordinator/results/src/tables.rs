@@ -81,7 +81,7 @@ impl Tables {
 
     /// A column of numbers; integers and booleans count as numbers.
     pub fn numbers(&self, column: &str) -> Result<Vec<Option<f64>>, StoreError> {
-        self.collect(column, |series, all| append_numbers(series, all))
+        self.collect(column, append_numbers)
     }
 
     /// A column of whole numbers that has no nulls, such as `seed`.

@@ -65,7 +65,7 @@ pub(crate) fn full(n: u64, epochs: u32, paths: u32) -> RunRecord {
         epoch: e,
         loss: Some(number(u64::from(e))),
         pnl_mean: Some(-number(2)),
-        grad_norm: (e % 2 == 0).then(|| number(3)),
+        grad_norm: e.is_multiple_of(2).then(|| number(3)),
         seconds: Some(f64::from(e)),
         ..Epoch::default()
     };
@@ -122,7 +122,7 @@ impl PlanTable for Plan {
 
     fn labels(&self, index: u64) -> RowLabels<'_> {
         RowLabels {
-            arm: Cow::Borrowed(if index % 2 == 0 { "adam" } else { "kfac" }),
+            arm: Cow::Borrowed(if index.is_multiple_of(2) { "adam" } else { "kfac" }),
             variant: Cow::Owned(format!("lr={}", index % 3)),
             cell: Cow::Borrowed("xi=0.5"),
             seed: index,
@@ -135,10 +135,10 @@ impl PlanTable for Plan {
 
     fn swept_value(&self, index: u64, column: usize) -> Option<Value> {
         match column {
-            0 if index % 2 == 0 => Some(Value::Int(1)),
+            0 if index.is_multiple_of(2) => Some(Value::Int(1)),
             0 => Some(Value::Float(0.5)),
-            1 => (index % 3 == 0).then_some(Value::Int(32)),
-            2 => Some(Value::Bool(index % 2 == 0)),
+            1 => index.is_multiple_of(3).then_some(Value::Int(32)),
+            2 => Some(Value::Bool(index.is_multiple_of(2))),
             _ => Some(Value::List(vec![Value::Text("price".into())])),
         }
     }
