@@ -64,6 +64,29 @@ pub fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
+/// Text in lines of at most `width` characters, broken at spaces; longer words stay whole.
+pub fn wrap(text: &str, width: usize) -> String {
+    let mut wrapped = String::with_capacity(text.len());
+    for paragraph in text.trim().lines() {
+        let mut column = 0;
+        for word in paragraph.split_whitespace() {
+            let length = word.chars().count();
+            if column > 0 && column + 1 + length > width {
+                wrapped.push('\n');
+                column = 0;
+            } else if column > 0 {
+                wrapped.push(' ');
+                column += 1;
+            }
+            wrapped.push_str(word);
+            column += length;
+        }
+        wrapped.push('\n');
+    }
+    wrapped.truncate(wrapped.trim_end().len());
+    wrapped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +118,13 @@ mod tests {
         for (seconds, text) in [(0, "0.0s"), (59, "59s"), (187, "3m 07s"), (7260, "2h 01m")] {
             assert_eq!(duration(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn text_is_broken_at_spaces() {
+        assert_eq!(wrap("one two  three\nfour", 8), "one two\nthree\nfour");
+        assert_eq!(wrap("unbreakable", 3), "unbreakable");
+        assert_eq!(wrap("", 3), "");
     }
 
     #[test]

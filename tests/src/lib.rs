@@ -194,9 +194,8 @@ pub fn table(path: impl AsRef<Path>) -> DataFrame {
 
 /// The table without the columns that say where and when it was computed.
 pub fn without_provenance(table: &DataFrame) -> DataFrame {
-    let provenance = |name: &str| {
-        ["time.", "host.", "engine."].iter().any(|prefix| name.starts_with(prefix)) || name == "seconds"
-    };
+    let provenance =
+        |name: &str| ["time.", "host.", "engine."].iter().any(|prefix| name.starts_with(prefix)) || name == "seconds";
     let kept: Vec<_> =
         table.get_column_names().into_iter().filter(|name| !provenance(name.as_str())).cloned().collect();
     table.select(kept).expect("the columns are there")

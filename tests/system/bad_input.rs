@@ -127,10 +127,9 @@ fn a_weights_file_must_be_there_whole_and_of_the_right_shape() {
     let good = std::fs::read(repository().join("sweeps/paper/seed42_adam_init.safetensors")).unwrap();
     let text = GOOD.replace("  market.xi: {values: [0.3, 0.5]}", "  network.init: {value: w.safetensors}");
     refused_text(&text, &["bad.yaml:8", "network.init", "w.safetensors"]);
-    for (content, extra, wanted) in [
-        (&good[..good.len() / 2], "", "safetensors"),
-        (&good[..], "\n  network.hidden: {value: 16}", "shape"),
-    ] {
+    for (content, extra, wanted) in
+        [(&good[..good.len() / 2], "", "safetensors"), (&good[..], "\n  network.hidden: {value: 16}", "shape")]
+    {
         let sandbox = Sandbox::new();
         sandbox.write("w.safetensors", content);
         let value = "network.init: {value: w.safetensors}";

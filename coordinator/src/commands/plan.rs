@@ -36,7 +36,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
 fn describe(spec: &Spec, plan: &Plan, tally: &Tally, out: &str, show: u64) -> String {
     let mut text = spec.name.clone();
     if let Some(description) = &spec.description {
-        let _ = write!(text, ": {}", description.trim());
+        let _ = write!(text, "\n{}", format::wrap(description, 100));
     }
     let cells = format::plural(u64::from(plan.cells()), "cell");
     let _ = writeln!(text, "\n\n{cells}, {}", format::plural(plan.seeds(), "seed"));

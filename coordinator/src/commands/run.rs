@@ -254,7 +254,7 @@ fn print_end(
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     let mut print = || -> std::io::Result<()> {
-        writeln!(out, "{}", report.text)?;
+        writeln!(out, "{}\n", report.text.trim_end())?;
         let took = format::duration(began.elapsed());
         write!(out, "{}: {} ok", format::plural(merged.runs, "run"), format::count(merged.ok))?;
         for (number, word) in [(merged.diverged, "diverged"), (merged.failed, "failed"), (merged.missing, "missing")] {

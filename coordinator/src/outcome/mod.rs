@@ -13,6 +13,10 @@ use sweep::spec::Spec;
 
 use crate::commands::run::store_failure;
 use crate::exit::{Exit, Failure, OrExit};
+use crate::format;
+
+/// Lines of text are at most this long.
+const TEXT_WIDTH: usize = 100;
 
 /// What came out of a sweep.
 pub struct Outcome {
@@ -28,7 +32,8 @@ pub struct Outcome {
 /// If the tables cannot be read or the answer not be written.
 pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome, Failure> {
     let tables = Tables::open(location).map_err(store_failure)?;
-    let mut text = spec.description.as_ref().map(|text| format!("{}\n\n", text.trim())).unwrap_or_default();
+    let question_of = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
+    let mut text = question_of.unwrap_or_default();
     let mut files = Vec::new();
     let metrics = metrics(spec);
     let mut wanted: Vec<&str> = metrics.iter().map(|(name, _)| name.as_str()).collect();

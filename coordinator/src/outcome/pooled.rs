@@ -6,7 +6,7 @@ use analysis::Runs;
 use comfy_table::{CellAlignment, Table};
 use results::Pooled;
 
-use super::show::plain_table;
+use super::show::{plain_table, trimmed};
 
 /// More runs than these are for the Parquet file.
 const MAX_SEEDS: usize = 4;
@@ -28,8 +28,8 @@ pub(super) fn show(rows: &[Pooled], times: &Runs) -> String {
         let first = &group[0];
         let cell = if first.cell == "default" { String::new() } else { format!("{}, ", first.cell) };
         let _ = writeln!(text, "training paths of all epochs, pooled · {cell}seed {}", first.seed);
-        let _ = writeln!(text, "{}", performance(group, times));
-        let _ = writeln!(text, "{}\n", tests(group));
+        let _ = writeln!(text, "{}\n", trimmed(&performance(group, times)));
+        let _ = writeln!(text, "{}\n", trimmed(&tests(group)));
     }
     if groups.len() > MAX_SEEDS {
         let _ = writeln!(text, "... and {} more runs of each arm in pooled.parquet\n", groups.len() - MAX_SEEDS);

@@ -25,8 +25,8 @@ pub(super) fn blocks(heading: &Heading<'_>, blocks: &[Block]) -> String {
     text.push('\n');
     let lines = || blocks.iter().flat_map(|block| block.lines.iter().map(move |line| (block, line)));
     let total = lines().count();
-    if total == 0 {
-        text.push_str("  nothing to compare\n\n");
+    if lines().all(|(_, line)| line.n == 0) {
+        text.push_str(" no run has a value\n\n");
         return text;
     }
     let columns = Columns {
@@ -34,13 +34,13 @@ pub(super) fn blocks(heading: &Heading<'_>, blocks: &[Block]) -> String {
         variant: lines().any(|(_, line)| line.variant != "default"),
         comparison: lines().any(|(_, line)| line.verdict.is_some()),
     };
-    let mut table = super::show::plain_table();
+    let mut table = plain_table();
     table.set_header(columns.header());
     for (block, line) in lines().take(MAX_LINES) {
         table.add_row(columns.row(block, line));
     }
     columns.align(&mut table);
-    let _ = writeln!(text, "{table}");
+    let _ = writeln!(text, "{}", trimmed(&table));
     if total > MAX_LINES {
         let _ = writeln!(text, "... and {} more lines, in the tables", format::count((total - MAX_LINES) as u64));
     }
@@ -53,6 +53,11 @@ pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table
+}
+
+/// The table without the blanks at the ends of its lines.
+pub(super) fn trimmed(table: &Table) -> String {
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn headline(heading: &Heading<'_>) -> String {
