@@ -1,6 +1,7 @@
 //! The worker inside the coordinator: the same agent as the `worker` program, over an in-memory transport.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use worker::{AgentError, AgentOptions, AgentSummary, EngineRunner, Shutdown, ShutdownHandle};
@@ -18,12 +19,44 @@ pub fn start(fleet: &Fleet, slots: usize) -> Embedded {
         return Embedded { agent: None };
     }
     let (handle, shutdown): (ShutdownHandle, Shutdown) = ShutdownHandle::new();
-    let options = AgentOptions { exit_when_done: true, ..AgentOptions::new("embedded", slots) };
+    // Whoever waits for a drain waits here, not at a supervisor's deadline: running tasks have all the time they need.
+    let grace = Duration::from_secs(366 * 24 * 3600);
+    let options = AgentOptions { exit_when_done: true, grace, ..AgentOptions::new("embedded", slots) };
     let agent = worker::run(fleet.connector().channel(), options, Arc::new(EngineRunner), shutdown);
     Embedded { agent: Some((tokio::spawn(agent), handle)) }
 }
 
 impl Embedded {
+    /// Lets the workers finish what runs and give back the rest, without waiting for a heartbeat to tell them.
+    pub fn drainer(&self) -> impl Fn() + Send + Sync + 'static {
+        let handle = self.agent.as_ref().map(|(_, handle)| handle.clone());
+        move || {
+            if let Some(handle) = &handle {
+                handle.drain();
+            }
+        }
+    }
+
+    /// Waits until the workers have ended by themselves, and says why if that was no ordinary end. Without workers it
+    /// waits for ever.
+    pub async fn failed(&mut self) -> String {
+        let Some((agent, _)) = &mut self.agent else { return std::future::pending().await };
+        match agent.await {
+            Ok(Ok(_)) => {
+                self.agent = None;
+                std::future::pending().await
+            }
+            Ok(Err(error)) => {
+                self.agent = None;
+                error.to_string()
+            }
+            Err(error) => {
+                self.agent = None;
+                error.to_string()
+            }
+        }
+    }
+
     /// Waits for the workers' end, after the fleet's.
     pub async fn finish(self) {
         let Some((agent, handle)) = self.agent else { return };

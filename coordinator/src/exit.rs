@@ -1,6 +1,7 @@
 //! How the process ends: every failure that reaches `main` carries its exit code.
 
 use std::fmt;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// An exit code of the `coordinator` command; users script against these.
@@ -69,5 +70,18 @@ pub trait OrExit<T> {
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> Result<T, Failure> {
         self.map_err(|error| Failure { exit, report: Report::Error(error.into()) })
+    }
+}
+
+/// Prints to standard output. That whoever reads it has seen enough is no failure: what counts lies in files.
+///
+/// # Errors
+/// If it cannot be written for any other reason.
+pub fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::anyhow!("cannot write to standard output: {error}")).or_exit(Exit::Internal)
+        }
+        _ => Ok(()),
     }
 }

@@ -1,5 +1,8 @@
 //! Ctrl-C and SIGTERM: once drains, twice stops.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::exit::Exit;
 
 /// The signals that end a sweep before its time.
@@ -25,12 +28,15 @@ impl Interrupts {
         Ok(Interrupts {})
     }
 
-    /// Waits for the first signal, calls `drain`, waits for the second, and ends the process.
-    pub async fn watch(mut self, drain: impl FnOnce()) {
+    /// Waits for the first signal, calls `drain` while there is something to drain, and otherwise or at the second signal
+    /// ends the process.
+    pub async fn watch(mut self, computing: Arc<AtomicBool>, drain: impl FnOnce()) {
         self.next().await;
-        eprintln!("draining: running tasks finish and are stored; once more stops at once");
-        drain();
-        self.next().await;
+        if computing.load(Ordering::Acquire) {
+            eprintln!("draining: running tasks finish and are stored; once more stops at once");
+            drain();
+            self.next().await;
+        }
         eprintln!("stopped: what is stored is kept; the same command resumes");
         std::process::exit(Exit::Interrupted as i32);
     }

@@ -2,7 +2,7 @@
 //! they leave behind.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -23,6 +23,14 @@ pub fn binary(name: &str) -> PathBuf {
     let path = folder.join(name);
     assert!(path.exists(), "{} is not built: run `cargo build --release --bins` first", path.display());
     path
+}
+
+/// Says that a test cannot be done here. Straight to standard error: what goes through `eprintln!` is shown of failing
+/// tests only.
+pub fn skipped(reason: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Nobody is left to be told if this fails.
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {reason}");
 }
 
 /// A folder that a test has to itself, with a sweep file in it.

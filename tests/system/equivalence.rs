@@ -77,7 +77,8 @@ fn two_remote_workers_give_what_one_slot_gives() {
     let arguments = ["--sweep", "same.yaml", "--slots", "0", "--listen", "127.0.0.1:0", "--out", "remote"];
     let mut coordinator = Background::start(sandbox.command("coordinator", arguments));
     let line = coordinator.read_stderr_until(|line| line.contains("listening"));
-    let address = line.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).expect("an address");
+    let address =
+        line.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).expect("an address").trim_end_matches(':');
     let url = format!("http://{address}");
     let workers: Vec<_> = ["first", "second"]
         .map(|name| {
@@ -85,10 +86,11 @@ fn two_remote_workers_give_what_one_slot_gives() {
             Background::start(sandbox.command("worker", arguments))
         })
         .into();
-    coordinator.wait().expect_code(0);
+    // The workers first: without them the coordinator waits for ever.
     for worker in workers {
         worker.wait().expect_code(0);
     }
+    coordinator.wait().expect_code(0);
     let out = sandbox.path("remote");
     assert_same("remote workers", &tables(&out), &expected);
     let names: BTreeSet<_> = texts(&table(out.join("runs.parquet")), "host.worker").into_iter().collect();

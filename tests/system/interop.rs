@@ -5,12 +5,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use hedgesweep_tests::{Sandbox, repository};
+use hedgesweep_tests::{Sandbox, repository, skipped};
 
 /// A command of the optional Python, or `None`, saying so.
 fn python(script: &str) -> Option<Command> {
     let Some(python) = std::env::var_os("HEDGESWEEP_PYTHON") else {
-        eprintln!("skipped: HEDGESWEEP_PYTHON names no Python with duckdb, pandas, polars and jsonschema");
+        skipped("HEDGESWEEP_PYTHON names no Python with duckdb, pandas, polars and jsonschema");
         return None;
     };
     let mut command = Command::new(python);

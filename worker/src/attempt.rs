@@ -20,10 +20,16 @@ pub fn attempt(
     progress: &Progress,
     identity: &Identity,
 ) -> Outcome {
-    if let Some(message) = too_large(config, runner) {
-        let provenance = identity.provenance(progress.attempt());
-        return Outcome::Failed(Failure { reason: Reason::Refused, message, provenance });
-    }
+    let needed = runner.memory_bytes(config).filter(|&bytes| bytes >= SMALL_RUN_BYTES).unwrap_or(0);
+    // Held until the run has ended: runs that fit one by one, but not together, take turns.
+    let _reservation = match memory::reserve(needed) {
+        Ok(reservation) => reservation,
+        Err(available) => {
+            let provenance = identity.provenance(progress.attempt());
+            let message = too_large(needed, available);
+            return Outcome::Failed(Failure { reason: Reason::Refused, message, provenance });
+        }
+    };
     progress.set_epochs(u32::try_from(config.training.epochs).unwrap_or(u32::MAX));
     let mut recorder = Recorder::started(record, config.training.target_loss, progress);
     let ended = caught(|| runner.run(config, &mut recorder));
@@ -57,9 +63,7 @@ fn explain(error: &EngineError, progress: &Progress) -> String {
 /// Runs smaller than this are not worth asking the kernel about.
 const SMALL_RUN_BYTES: u64 = 256 << 20;
 
-fn too_large(config: &RunConfig, runner: &dyn Runner) -> Option<String> {
-    let needed = runner.memory_bytes(config).filter(|&bytes| bytes >= SMALL_RUN_BYTES)?;
-    let available = memory::available_bytes().filter(|&available| needed > available)?;
+fn too_large(needed: u64, available: u64) -> String {
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-    Some(format!("the run needs about {:.2} GiB of memory, and {:.2} GiB are available", gib(needed), gib(available)))
+    format!("the run needs about {:.2} GiB of memory, and {:.2} GiB are available", gib(needed), gib(available))
 }

@@ -2,6 +2,59 @@
 //! takes the whole process with it.
 
 use std::fs;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What the runs of this process have reserved.
+struct Budget {
+    reserved: u64,
+    /// What was available when nothing was reserved.
+    capacity: u64,
+}
+
+static BUDGET: Mutex<Budget> = Mutex::new(Budget { reserved: 0, capacity: 0 });
+static FREED: Condvar = Condvar::new();
+
+fn budget() -> MutexGuard<'static, Budget> {
+    // Two numbers that are changed together in one step are never half-changed.
+    BUDGET.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Memory that a run may take, given back when dropped.
+#[derive(Debug)]
+pub struct Reservation(u64);
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            budget().reserved -= self.0;
+            FREED.notify_all();
+        }
+    }
+}
+
+/// Reserves memory for a run, once the other runs of this process leave as much. Nothing is asked for 0 bytes.
+///
+/// # Errors
+/// How many bytes there are, if they are too few even for this run alone.
+pub fn reserve(bytes: u64) -> Result<Reservation, u64> {
+    if bytes == 0 {
+        return Ok(Reservation(0));
+    }
+    let mut held = budget();
+    loop {
+        if held.reserved == 0 {
+            held.capacity = available_bytes().unwrap_or(u64::MAX);
+            if bytes > held.capacity {
+                return Err(held.capacity);
+            }
+        }
+        if held.capacity.saturating_sub(held.reserved) >= bytes {
+            held.reserved += bytes;
+            return Ok(Reservation(bytes));
+        }
+        held = FREED.wait(held).unwrap_or_else(PoisonError::into_inner);
+    }
+}
 
 /// How many bytes this process may still take, by what the kernel and the container say; `None` where neither says
 /// anything (anywhere but on Linux).
@@ -36,6 +89,24 @@ fn cgroup_available(max: &str, current: &str, stat: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_fits_alone_waits_for_its_turn_and_what_never_fits_is_refused() {
+        let Some(available) = available_bytes() else { return };
+        let most = available / 4 * 3;
+        let first = reserve(most).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let second = std::thread::spawn(move || {
+            let reservation = reserve(most).unwrap();
+            sender.send(()).unwrap();
+            drop(reservation);
+        });
+        assert!(receiver.try_recv().is_err(), "two of them do not fit");
+        drop(first);
+        receiver.recv().unwrap();
+        second.join().unwrap();
+        assert!(reserve(u64::MAX - 1).is_err());
+    }
 
     #[test]
     fn kernel_files_are_read() {

@@ -25,6 +25,7 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
     let stage = if question.tune.is_some() { "confirm" } else { "all" };
     let mut all = Vec::with_capacity(pairs.len() * question.metrics.len());
     for (metric, direction) in &question.metrics {
+        let lost: Vec<bool> = pairs.iter().map(|pair| arm_lost_seeds(runs, pair, metric, &tuning)).collect();
         let mut rows: Vec<Comparison> = pairs
             .iter()
             .map(|pair| {
@@ -40,9 +41,13 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
             .collect();
         let family: Vec<f64> = rows.iter().filter_map(|row| row.p_t).collect();
         let mut adjusted = holm(&family).into_iter();
-        for row in &mut rows {
+        for (row, lost) in rows.iter_mut().zip(lost) {
             row.p_holm = row.p_t.and_then(|_| adjusted.next());
-            row.verdict = verdict(row, *direction).to_owned();
+            row.verdict = match verdict(row, *direction) {
+                // Better where it survived is not better.
+                "better" if lost => "undefined".to_owned(),
+                verdict => verdict.to_owned(),
+            };
         }
         all.extend(rows);
     }
@@ -57,6 +62,16 @@ fn matched(runs: &Runs, pair: &Pair, metric: &str, without: &HashSet<u64>) -> (V
         Some((runs.value(metric, *row)?, runs.value(metric, baseline_row)?))
     });
     values.unzip()
+}
+
+/// Whether the arm has no value for a seed for which the baseline has one: it diverged or failed there.
+fn arm_lost_seeds(runs: &Runs, pair: &Pair, metric: &str, without: &HashSet<u64>) -> bool {
+    let mut seeds = pair.baseline_rows.iter().filter(|(seed, _)| !without.contains(seed));
+    seeds.any(|(seed, baseline_row)| {
+        let arm_row = pair.rows.get(seed);
+        let arm = arm_row.and_then(|row| runs.value(metric, *row));
+        arm_row.is_some() && arm.is_none() && runs.value(metric, *baseline_row).is_some()
+    })
 }
 
 fn row(arm: &[f64], baseline: &[f64]) -> Comparison {

@@ -67,12 +67,9 @@ pub struct Pair {
 /// The pairs that answer the question: cells in plan order, arms in the question's.
 pub fn pairs(runs: &Runs, question: &Question) -> Result<Vec<Pair>, QuestionError> {
     let (order, rows) = runs.groups();
-    let mut cells: Vec<u32> = Vec::new();
-    for (cell, _, _) in &order {
-        if !cells.contains(cell) {
-            cells.push(*cell);
-        }
-    }
+    // Groups come in plan order, cell by cell.
+    let mut cells: Vec<u32> = order.iter().map(|(cell, _, _)| *cell).collect();
+    cells.dedup();
     let mut by_arm: HashMap<(u32, u32), Vec<Group>> = HashMap::new();
     for group in &order {
         by_arm.entry((group.0, group.1)).or_default().push(*group);

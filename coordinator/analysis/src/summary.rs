@@ -92,7 +92,8 @@ pub fn ranking(runs: &Runs, metric: &str, direction: Direction) -> Vec<Block> {
             ..Line::default()
         };
         let cell = &runs.cell.distinct[group.0 as usize];
-        match blocks.iter_mut().find(|block| block.cell == *cell) {
+        // Groups come in plan order, cell by cell.
+        match blocks.last_mut().filter(|block| block.cell == *cell) {
             Some(block) => block.lines.push(line),
             None => blocks.push(Block { cell: cell.clone(), metric: metric.to_owned(), lines: vec![line] }),
         }

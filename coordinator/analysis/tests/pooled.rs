@@ -63,6 +63,7 @@ fn training_samples_are_pooled_over_epochs_and_test_samples_are_not() {
     let place = tempfile::tempdir().unwrap();
     let location = Location::folder(place.path());
     let sweep = SweepIdentity {
+        record: Default::default(),
         name: "p".into(),
         text: "name: p\n".into(),
         hash: String::new(),

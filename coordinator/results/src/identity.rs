@@ -1,5 +1,6 @@
 //! Which sweep an output belongs to, and what each file's footer says about it.
 
+use engine::record::Record;
 use polars::prelude::KeyValueMetadata;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,9 @@ pub struct SweepIdentity {
     pub hash: String,
     /// The versions that the results are computed with.
     pub versions: Versions,
+    /// What this version of the file asks to keep of each run: of two results that are as good otherwise, the one that
+    /// holds it counts.
+    pub record: Record,
 }
 
 /// The versions behind results.

@@ -46,9 +46,16 @@ pub struct Index {
     places: HashMap<RunId, u32, BuildHasherDefault<Prefix>>,
     entries: Vec<Entry>,
     recorded: Vec<Option<RecordSamples>>,
+    /// What is asked for now.
+    wanted: Record,
 }
 
 impl Index {
+    /// An empty index that prefers rows which hold what `wanted` asks for.
+    pub(crate) fn preferring(wanted: Record) -> Index {
+        Index { wanted, ..Index::default() }
+    }
+
     /// Number of runs of which something is stored, failures included.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -140,7 +147,7 @@ impl Index {
             std::collections::hash_map::Entry::Occupied(occupied) => {
                 let old = &mut self.entries[*occupied.get() as usize];
                 let attempt = old.attempt.max(new.attempt);
-                if supersedes(&self.recorded, &new, old) {
+                if supersedes(&self.recorded, &self.wanted, &new, old) {
                     *old = new;
                 }
                 // Attempts are counted over all that failed before, also once the run has succeeded.
@@ -163,15 +170,24 @@ impl Index {
     }
 }
 
-/// Whether a later row takes the place of an earlier one: only if it is done where that failed, or if it was recorded
-/// with more. A second result never takes the place of one that is as good.
-fn supersedes(recorded: &[Option<RecordSamples>], new: &Entry, old: &Entry) -> bool {
+/// Whether a later row takes the place of an earlier one: only if it is done where that failed, if it holds what is asked
+/// for and that does not, or if it was recorded with more. A second result never takes the place of one that is as good.
+fn supersedes(recorded: &[Option<RecordSamples>], wanted: &Record, new: &Entry, old: &Entry) -> bool {
     if new.status.is_done() != old.status.is_done() {
         return new.status.is_done();
     }
     if !new.status.is_done() {
-        // Of two failures the later attempt's reason is told.
-        return new.attempt > old.attempt;
+        // Of two failures the later one's reason is told: parts are read in the order in which they were written, and
+        // attempts count from 1 again after a restart.
+        return true;
+    }
+    let holds = |entry: &Entry| {
+        let samples = recorded[usize::from(entry.samples)].as_ref();
+        (entry.curves || !wanted.curves)
+            && wanted.samples.as_ref().is_none_or(|want| samples.is_some_and(|have| covers(have, want)))
+    };
+    if holds(new) != holds(old) {
+        return holds(new);
     }
     let more_curves = new.curves && !old.curves;
     let fewer_curves = !new.curves && old.curves;
@@ -222,6 +238,18 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn of_two_recordings_of_which_neither_has_all_of_the_other_the_one_that_is_asked_for_counts() {
+        let test_only = Record { curves: false, samples: Some(samples(&[SampleSet::Test], false, 10)) };
+        let curves_only = Record { curves: true, samples: None };
+        let with_curves = Entry { curves: true, ..entry(Status::Ok, 1, 1) };
+        let with_samples = Entry { samples: 1, ..entry(Status::Ok, 1, 2) };
+        for order in [[with_curves, with_samples], [with_samples, with_curves]] {
+            assert_eq!(after_wanting(test_only.clone(), &order).0.place.part, 2);
+            assert_eq!(after_wanting(curves_only.clone(), &order).0.place.part, 1);
+        }
+    }
+
     const AT: Place = Place { part: 0, group: 0, row: 0 };
 
     fn entry(status: Status, attempt: u32, part: u32) -> Entry {
@@ -233,7 +261,11 @@ mod tests {
     }
 
     fn after(entries: &[Entry]) -> (Entry, Index) {
-        let mut index = Index::default();
+        after_wanting(Record { curves: false, samples: None }, entries)
+    }
+
+    fn after_wanting(wanted: Record, entries: &[Entry]) -> (Entry, Index) {
+        let mut index = Index::preferring(wanted);
         index.intern(Some(&samples(&[SampleSet::Test], false, 10)));
         index.intern(Some(&samples(&[SampleSet::Test, SampleSet::Train], true, 10)));
         let id = RunId([7; 16]);

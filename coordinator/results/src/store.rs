@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use engine::RunRecord;
+use engine::record::Record;
 
 use crate::encode;
 use crate::error::StoreError;
@@ -59,6 +60,8 @@ pub struct Store {
     /// Slots of parts; a part that was compacted away leaves its slot empty.
     parts: Vec<Option<Part>>,
     index: Index,
+    /// What is asked to be kept of each run.
+    wanted: Record,
     set_aside: Vec<SetAside>,
     /// Whether compacting has failed before: results come first, so it is not tried again.
     compacting_failed: bool,
@@ -102,7 +105,8 @@ impl Store {
             footer: Footer::of(sweep),
             access,
             parts: Vec::new(),
-            index: Index::default(),
+            index: Index::preferring(sweep.record.clone()),
+            wanted: sweep.record.clone(),
             set_aside: Vec::new(),
             compacting_failed: false,
             own_parts: 0,
@@ -227,7 +231,8 @@ impl Store {
     }
 
     fn try_load(&mut self) -> Result<(), StoreError> {
-        (self.parts, self.index, self.set_aside) = (Vec::new(), Index::default(), Vec::new());
+        let index = Index::preferring(self.wanted.clone());
+        (self.parts, self.index, self.set_aside) = (Vec::new(), index, Vec::new());
         let mut listed: Vec<(PartName, Object)> = Vec::new();
         for object in self.folder.list(part::FOLDER)? {
             match PartName::parse(&object.key) {

@@ -1,17 +1,15 @@
 //! `coordinator metrics`: the metric catalogue.
 
-use std::io::Write;
-
 use engine::metrics::{Direction, catalogue};
 
-use crate::exit::{Exit, Failure, OrExit};
+use crate::exit::{Exit, Failure, print};
 
 /// Prints the catalogue as a Markdown table, as it stands in the documentation.
 ///
 /// # Errors
 /// If standard output cannot be written.
 pub fn metrics() -> Result<Exit, Failure> {
-    write!(std::io::stdout(), "{}", table()).or_exit(Exit::Internal)?;
+    print(&table())?;
     Ok(Exit::Success)
 }
 

@@ -1,7 +1,6 @@
 //! `coordinator plan FILE`: what a sweep would run, without running anything.
 
 use std::fmt::Write as _;
-use std::io::Write;
 
 use engine::Value;
 use results::{Access, Location, StoreError};
@@ -11,7 +10,7 @@ use sweep::spec::Spec;
 use crate::cli::PlanArgs;
 use crate::commands::run::{Tally, open_store, store_failure};
 use crate::commands::{Loaded, load, output};
-use crate::exit::{Exit, Failure, OrExit};
+use crate::exit::{Exit, Failure, OrExit, print};
 use crate::format;
 
 /// Prints the plan.
@@ -22,14 +21,13 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let Loaded { text, spec, plan, .. } = load(&args.file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
-    let tally = match open_store(&location, &spec, text, Access::Read) {
+    let tally = match open_store(&location, &spec, text, &args.set, Access::Read) {
         Ok(store) => Tally::of(&plan, &store, &spec),
         // Nothing has been run yet.
         Err(StoreError::Missing { .. }) => Tally::nothing_done(&plan),
         Err(error) => return Err(store_failure(error)),
     };
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(describe(&spec, &plan, &tally, &out, args.show).as_bytes()).or_exit(Exit::Internal)?;
+    print(&describe(&spec, &plan, &tally, &out, args.show))?;
     Ok(Exit::Success)
 }
 

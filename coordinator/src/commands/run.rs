@@ -1,19 +1,25 @@
 //! `coordinator --sweep FILE`: plan, run, merge, compare.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use results::{Access, Location, MergeSummary, Store, StoreError, SweepIdentity, Versions};
 use sweep::plan::{Plan, PlanOrder};
 use sweep::spec::Spec;
+use tokio::runtime::{Builder, Runtime};
 
-use crate::cli::RunArgs;
+use crate::cli::{RunArgs, Setting};
 use crate::commands::{Loaded, load, output};
 use crate::embedded;
-use crate::exit::{Exit, Failure, OrExit};
+use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Summary};
 use crate::format;
 use crate::interrupt::Interrupts;
@@ -32,7 +38,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
-    let store = open_store(&location, &spec, text, Access::Write).map_err(store_failure)?;
+    let store = open_store(&location, &spec, text, &args.set, Access::Write).map_err(store_failure)?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
     for file in store.set_aside() {
@@ -46,9 +52,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let store = SharedStore::new(store);
     let tally = Arc::new(tally);
-    let finished = if tally.to_do > 0 { Some(compute(args, &spec, &plan, &store, blobs, &tally)?) } else { None };
-    if let Some(summary) = finished.filter(|summary| !summary.finished) {
-        let left = tally.to_do_tasks.saturating_sub(summary.counts.ended());
+    let computed = if tally.to_do > 0 { Some(compute(args, &spec, &plan, &store, blobs, &tally)?) } else { None };
+    let (summary, _signals) = computed.unzip();
+    if let Some(summary) = summary.filter(|summary| !summary.finished) {
+        let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
             "interrupted: {} stored in {out}, {} left; the same command resumes",
             format::plural(summary.counts.ended(), "result"),
@@ -77,10 +84,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
 
 /// Refuses what is known to fail before anything is written.
 fn refuse_what_cannot_run(args: &RunArgs) -> Result<(), Failure> {
-    if let Some(address) = args.listen
-        && !address.ip().is_loopback()
-    {
-        return Err(FleetError::NotLoopback(address)).or_exit(Exit::Usage);
+    if let Some(address) = args.listen {
+        if !address.ip().is_loopback() {
+            return Err(FleetError::NotLoopback(address)).or_exit(Exit::Usage);
+        }
+        // The fleet binds it again, when there is an output to write to.
+        TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error }).or_exit(Exit::Usage)?;
     }
     if args.slots.count() == 0 && args.listen.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
@@ -93,12 +102,25 @@ fn refuse_what_cannot_run(args: &RunArgs) -> Result<(), Failure> {
 ///
 /// # Errors
 /// See [`Store::open`].
-pub fn open_store(location: &Location, spec: &Spec, text: String, access: Access) -> Result<Store, StoreError> {
+pub fn open_store(
+    location: &Location,
+    spec: &Spec,
+    text: String,
+    settings: &[Setting],
+    access: Access,
+) -> Result<Store, StoreError> {
+    // What the file means depends on `--set` as well.
+    let mut hash = blake3::Hasher::new();
+    hash.update(text.as_bytes());
+    for setting in settings {
+        hash.update(format!("\n--set {}={}", setting.key, setting.value).as_bytes());
+    }
     let identity = SweepIdentity {
         name: spec.name.clone(),
-        hash: blake3::hash(text.as_bytes()).to_hex()[..32].to_owned(),
+        hash: hash.finalize().to_hex()[..32].to_owned(),
         text,
         versions: Versions::current(),
+        record: spec.record.clone(),
     };
     Store::open(location, &identity, access)
 }
@@ -124,7 +146,11 @@ fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(),
         }
         let written = std::fs::create_dir_all(&folder).and_then(|()| {
             let staged = folder.join(format!(".{name}.{}", std::process::id()));
-            std::fs::write(&staged, content).and_then(|()| std::fs::rename(&staged, &path))
+            let mut file = std::fs::File::create(&staged)?;
+            file.write_all(content)?;
+            // A name that outlives a crash must not stand for an empty file.
+            file.sync_all()?;
+            std::fs::rename(&staged, &path)
         });
         written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display())).or_exit(Exit::Output)?;
     }
@@ -140,8 +166,6 @@ pub struct Tally {
     pub done: u64,
     /// Of these, still to be done.
     pub to_do: u64,
-    /// Tasks that are still to be done: runs that share a `run_id` are one.
-    pub to_do_tasks: u64,
     /// One bit a run: whether it is done. Empty if none is.
     done_bits: Vec<u64>,
 }
@@ -149,13 +173,7 @@ pub struct Tally {
 impl Tally {
     /// The tally of a plan of which nothing is stored.
     pub fn nothing_done(plan: &Plan) -> Tally {
-        let mut tally = Tally { runs: plan.len(), to_do: plan.len(), ..Tally::default() };
-        tally.to_do_tasks = if plan.may_repeat() {
-            (0..plan.len()).map(|run| plan.run_id(run)).collect::<HashSet<_>>().len() as u64
-        } else {
-            plan.len()
-        };
-        tally
+        Tally { runs: plan.len(), to_do: plan.len(), ..Tally::default() }
     }
 
     /// Holds a plan's runs against what is stored.
@@ -164,22 +182,33 @@ impl Tally {
         if index.is_empty() {
             return Tally::nothing_done(plan);
         }
-        let mut tally = Tally { runs: plan.len(), ..Tally::default() };
-        tally.done_bits = vec![0; plan.len().div_ceil(64) as usize];
-        let mut seen = HashSet::new();
-        for run in 0..plan.len() {
-            let id = plan.run_id(run);
-            if index.is_done(id, &spec.record) {
-                tally.done += 1;
-                tally.done_bits[(run / 64) as usize] |= 1 << (run % 64);
-            } else {
-                tally.to_do += 1;
-                if !plan.may_repeat() || seen.insert(id) {
-                    tally.to_do_tasks += 1;
-                }
-            }
+        // The ids of a million runs take half a second on one core, so the plan is cut into a piece for each.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let words = plan.len().div_ceil(64);
+        let piece = words.div_ceil(cores).max(1);
+        let bits = |first: u64| -> Vec<u64> {
+            let words = first..(first + piece).min(words);
+            let is_done = |run: u64| run < plan.len() && index.is_done(plan.run_id(run), &spec.record);
+            words.map(|word| (0..64).fold(0, |bits, bit| bits | u64::from(is_done(64 * word + bit)) << bit)).collect()
+        };
+        let done_bits: Vec<u64> = std::thread::scope(|scope| {
+            let bits = &bits;
+            let pieces: Vec<_> =
+                (0..words).step_by(piece as usize).map(|first| scope.spawn(move || bits(first))).collect();
+            let joined = pieces.into_iter().map(|piece| piece.join().expect("counting does not panic"));
+            joined.flatten().collect()
+        });
+        let done: u64 = done_bits.iter().map(|bits| u64::from(bits.count_ones())).sum();
+        Tally { runs: plan.len(), done, to_do: plan.len() - done, done_bits }
+    }
+
+    /// How many tasks are to be done: runs that share a `run_id` are one.
+    fn tasks_to_do(&self, plan: &Plan) -> u64 {
+        if !plan.may_repeat() {
+            return self.to_do;
         }
-        tally
+        let to_do = (0..plan.len()).filter(|run| !self.is_done(*run));
+        to_do.map(|run| plan.run_id(run)).collect::<HashSet<_>>().len() as u64
     }
 
     /// Whether the run at an index of the plan is done.
@@ -195,7 +224,8 @@ impl std::fmt::Display for Tally {
     }
 }
 
-/// Has the fleet compute what is not done yet.
+/// Has the fleet compute what is not done yet. The runtime that comes with the summary listens to signals as long as it
+/// lives.
 fn compute(
     args: &RunArgs,
     spec: &Spec,
@@ -203,9 +233,10 @@ fn compute(
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
     tally: &Arc<Tally>,
-) -> Result<Summary, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
-    let outcome = runtime.block_on(async {
+) -> Result<(Summary, Runtime), Failure> {
+    let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
+    let computing = Arc::new(AtomicBool::new(true));
+    let summary = runtime.block_on(async {
         let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
         let source = Arc::new(PlanTasks::new(Arc::clone(plan), spec.record.clone(), blobs));
         let done = Arc::clone(tally);
@@ -215,18 +246,41 @@ fn compute(
         if let Some(address) = fleet.local_addr() {
             eprintln!("listening on {address}: worker --coordinator http://{address}");
         }
-        let reporter = Reporter::start(fleet.progress(), tally.to_do_tasks, args.quiet);
-        let workers = embedded::start(&fleet, args.slots.count());
-        let drain = fleet.drainer();
-        let interrupted = tokio::spawn(async move { interrupts.watch(drain).await });
-        let summary = fleet.join().await;
-        interrupted.abort();
-        reporter.finish().await;
-        workers.finish().await;
-        summary.map_err(fleet_failure)
+        let reporter = Reporter::start(fleet.progress(), tally.tasks_to_do(plan), args.quiet);
+        let mut workers = embedded::start(&fleet, args.slots.count());
+        let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
+        let drain = move || {
+            drain_fleet();
+            drain_workers();
+        };
+        tokio::spawn(interrupts.watch(Arc::clone(&computing), drain));
+        let mut joined = pin!(fleet.join());
+        let summary = tokio::select! {
+            summary = &mut joined => summary.map_err(fleet_failure),
+            reason = workers.failed() => {
+                let error = anyhow::anyhow!("the workers of this machine have ended: {reason}");
+                if args.listen.is_some() {
+                    eprintln!("error: {error}; remote workers go on");
+                    joined.await.map_err(fleet_failure)
+                } else {
+                    Err(error).or_exit(Exit::Internal)
+                }
+            }
+        };
+        if summary.is_ok() {
+            reporter.finish().await;
+            workers.finish().await;
+        }
+        summary
     });
-    runtime.shutdown_background();
-    outcome
+    computing.store(false, Ordering::Release);
+    match summary {
+        Ok(summary) => Ok((summary, runtime)),
+        Err(failure) => {
+            runtime.shutdown_background();
+            Err(failure)
+        }
+    }
 }
 
 /// The exit code of a failure of the fleet.
@@ -251,22 +305,17 @@ fn print_end(
     location: &Location,
     began: Instant,
 ) -> Result<(), Failure> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let mut print = || -> std::io::Result<()> {
-        writeln!(out, "{}\n", report.text.trim_end())?;
-        let took = format::duration(began.elapsed());
-        write!(out, "{}: {} ok", format::plural(merged.runs, "run"), format::count(merged.ok))?;
-        for (number, word) in [(merged.diverged, "diverged"), (merged.failed, "failed"), (merged.missing, "missing")] {
-            if number > 0 {
-                write!(out, ", {} {word}", format::count(number))?;
-            }
+    let mut text = format!("{}\n\n", report.text.trim_end());
+    let _ = write!(text, "{}: {} ok", format::plural(merged.runs, "run"), format::count(merged.ok));
+    for (number, word) in [(merged.diverged, "diverged"), (merged.failed, "failed"), (merged.missing, "missing")] {
+        if number > 0 {
+            let _ = write!(text, ", {} {word}", format::count(number));
         }
-        writeln!(out, " · {took}")?;
-        for path in merged.files.iter().chain(&report.files) {
-            writeln!(out, "  {}", location.path().join(path.file_name().unwrap_or_default()).display())?;
-        }
-        Ok(())
-    };
-    print().or_exit(Exit::Internal)
+    }
+    let _ = writeln!(text, " · {}", format::duration(began.elapsed()));
+    for path in merged.files.iter().chain(&report.files) {
+        let shown = location.path().join(path.file_name().unwrap_or_default());
+        let _ = writeln!(text, "  {}", shown.display());
+    }
+    print(&text)
 }

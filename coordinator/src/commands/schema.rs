@@ -1,8 +1,6 @@
 //! `coordinator schema`: the JSON Schema of the sweep file.
 
-use std::io::Write;
-
-use crate::exit::{Exit, Failure, OrExit};
+use crate::exit::{Exit, Failure, OrExit, print};
 
 /// Prints the schema.
 ///
@@ -10,6 +8,6 @@ use crate::exit::{Exit, Failure, OrExit};
 /// If standard output cannot be written.
 pub fn schema() -> Result<Exit, Failure> {
     let text = serde_json::to_string_pretty(&sweep::spec::schema()).or_exit(Exit::Internal)?;
-    writeln!(std::io::stdout(), "{text}").or_exit(Exit::Internal)?;
+    print(&format!("{text}\n"))?;
     Ok(Exit::Success)
 }

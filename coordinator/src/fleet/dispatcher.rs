@@ -126,7 +126,12 @@ impl Dispatcher {
                 self.lease(now, Parked { worker, max, reply });
             }
             Message::Heartbeat { worker, held, reply } => {
-                let _ = reply.send(self.ledger.heartbeat(now, worker, &held));
+                let directives = self.ledger.heartbeat(now, worker, &held);
+                if directives.as_ref().is_ok_and(|directives| directives.drain) && self.paces.contains_key(&worker) {
+                    // It will not ask for tasks again, so this is how it learns that there are none.
+                    self.told.insert(worker);
+                }
+                let _ = reply.send(directives);
             }
             Message::Report { worker, reports, bytes, reply } => self.report(worker, reports, bytes, reply),
         }
@@ -193,6 +198,7 @@ impl Dispatcher {
             if self.group.pending.is_empty() {
                 // They wait for the part before, which is durable by now.
                 self.group.promise.waiters.drain(..).for_each(Waiter::answer);
+                self.group.bytes = 0;
             }
             due = self.group.due(now, self.last_part, idle, self.terms.rhythm);
             if due.is_some_and(|due| due <= now) {

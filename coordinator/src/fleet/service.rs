@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::RunId;
+use engine::record::{Record, RunOutput, SampleSet};
 use futures::Stream;
 use proto::v1;
 use proto::{Assembler, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome};
@@ -33,6 +34,8 @@ pub(super) struct Service(Arc<Shared>);
 struct Shared {
     driver: mpsc::Sender<Message>,
     source: Arc<dyn TaskSource>,
+    /// What is to be kept of each run.
+    record: Record,
     heartbeat_interval: Duration,
     max_batch_bytes: usize,
     /// A grant without its tasks.
@@ -50,11 +53,13 @@ impl Service {
         report_memory_bytes: usize,
     ) -> Service {
         let (preset, base) = source.base();
-        let grant = Lease::Granted(Grant { preset, base, tasks: Vec::new(), record: source.record() });
+        let record = source.record();
+        let grant = Lease::Granted(Grant { preset, base, tasks: Vec::new(), record: record.clone() });
         let budget = (report_memory_bytes.max(max_batch_bytes) / KIB).min(Semaphore::MAX_PERMITS);
         Service(Arc::new(Shared {
             driver,
             source,
+            record,
             heartbeat_interval,
             max_batch_bytes,
             grant: (&grant).into(),
@@ -106,7 +111,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(assembler: Assembler) -> Result<Batch, Status> {
+    fn read(assembler: Assembler, record: &Record) -> Result<Batch, Status> {
         let batch = assembler.finish_batch()?;
         let (count, limit) = (batch.reports.len(), proto::limits::MAX_BATCH_REPORTS);
         if count > limit {
@@ -115,7 +120,7 @@ impl Batch {
         Ok(Batch {
             worker: WorkerId(batch.worker_id),
             run_ids: batch.reports.iter().map(|report| report.run_id.clone()).collect(),
-            reports: batch.reports.into_iter().filter_map(deliver).collect(),
+            reports: batch.reports.into_iter().filter_map(|report| deliver(report, record)).collect(),
         })
     }
 }
@@ -203,10 +208,11 @@ impl v1::fleet_server::Fleet for Service {
         let (assembler, _permits) = self.receive(request.into_inner()).await?;
         let bytes = assembler.len();
         let batch = if bytes <= LARGE_BATCH_BYTES {
-            Batch::read(assembler)?
+            Batch::read(assembler, &self.0.record)?
         } else {
             // It would keep other calls waiting, heartbeats among them.
-            let read = tokio::task::spawn_blocking(|| Batch::read(assembler)).await;
+            let record = self.0.record.clone();
+            let read = tokio::task::spawn_blocking(move || Batch::read(assembler, &record)).await;
             read.map_err(|error| Status::internal(error.to_string()))??
         };
         let Batch { worker, run_ids, reports } = batch;
@@ -237,15 +243,44 @@ fn names_a_run(run_id: &[u8]) -> bool {
     run_id.len() == size_of::<RunId>()
 }
 
+/// What a result lacks of what this sweep records. A worker that has outlived a coordinator can deliver what it computed
+/// for an older version of the file: the numbers are the same, but less of them may have been kept.
+fn lacks(output: &RunOutput, record: &Record) -> Option<&'static str> {
+    let trained = output.metrics.get("train.loss_final").is_some();
+    if record.curves && trained && output.curves.is_empty() {
+        return Some("curves");
+    }
+    let wanted = record.samples.iter().flat_map(|samples| &samples.sets);
+    let mut missing = wanted.filter(|set| {
+        let exists = match set {
+            SampleSet::Train => trained,
+            SampleSet::Validation => output.metrics.get("validation.loss").is_some(),
+            SampleSet::Test => output.metrics.get("test.loss").is_some(),
+        };
+        exists && output.samples.iter().all(|samples| samples.set != **set)
+    });
+    missing.next().map(|set| match set {
+        SampleSet::Train => "training samples",
+        SampleSet::Validation => "validation samples",
+        SampleSet::Test => "test samples",
+    })
+}
+
 /// A report as the driver takes it; `None` if it does not name a run.
-fn deliver(report: v1::Report) -> Option<Delivered> {
+fn deliver(report: v1::Report, record: &Record) -> Option<Delivered> {
     let run_id = RunId((&*report.run_id).try_into().ok()?);
     let attempt = report.attempt;
     let content = match Report::try_from(report) {
-        Ok(Report { outcome: Outcome::Finished(output), .. }) => {
-            let fingerprint = fingerprint(&output);
-            Content::Result { output, fingerprint }
-        }
+        Ok(Report { outcome: Outcome::Finished(output), .. }) => match lacks(&output, record) {
+            None => {
+                let fingerprint = fingerprint(&output);
+                Content::Result { output, fingerprint }
+            }
+            Some(missing) => {
+                tracing::warn!(%run_id, attempt, "a result lacks its {missing}: it was computed for another sweep file");
+                Content::Invalid(format!("the result lacks its {missing}, which this sweep records"))
+            }
+        },
         Ok(Report { outcome: Outcome::Failed(failure), .. }) => Content::Failure(failure),
         Err(problem) => {
             tracing::warn!(%run_id, attempt, "a report makes no sense: {problem}");

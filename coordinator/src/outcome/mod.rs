@@ -3,8 +3,10 @@
 mod pooled;
 mod show;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
+use analysis::pooled::PooledError;
 use analysis::{Question, Runs, Tune};
 use engine::metrics::{Direction, catalogue};
 use results::{COMPARISONS, Comparison, Location, POOLED, Pooled, Tables};
@@ -12,7 +14,7 @@ use sweep::plan::Plan;
 use sweep::spec::Spec;
 
 use crate::commands::run::store_failure;
-use crate::exit::{Exit, Failure, OrExit};
+use crate::exit::{Exit, Failure, OrExit, Report};
 use crate::format;
 
 /// Lines of text are at most this long.
@@ -49,7 +51,13 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         return Ok(Outcome { text, files });
     };
     let comparisons: Vec<Comparison> = analysis::compare(&runs, &question).or_exit(Exit::Internal)?;
-    let pooled: Vec<Pooled> = analysis::pooled(&tables, &runs, &question).or_exit(Exit::Internal)?;
+    let mut pooled: Vec<Pooled> = analysis::pooled(&tables, &runs, &question).map_err(pooled_failure)?;
+    // By run, as the paper's tables are; the arms of a run stay in their order.
+    let mut cells: HashMap<String, usize> = HashMap::new();
+    for (place, row) in pooled.iter().enumerate() {
+        cells.entry(row.cell.clone()).or_insert(place);
+    }
+    pooled.sort_by_key(|row| (cells[&row.cell], row.seed));
     tables.write_comparisons(&comparisons).map_err(store_failure)?;
     files.push(location.path().join(COMPARISONS));
     let blocks = analysis::summarise(&comparisons, &question.metrics);
@@ -59,16 +67,22 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         let of_metric: Vec<_> = blocks.iter().filter(|block| block.metric == *metric).cloned().collect();
         text.push_str(&show::blocks(&heading, &of_metric));
     }
-    // An arm without training samples has rows without numbers: if no arm has any, nothing was recorded.
-    if pooled.iter().any(|row| row.n > 0 || row.baseline_n > 0) {
+    if !pooled.is_empty() {
         tables.write_pooled(&pooled).map_err(store_failure)?;
         files.push(location.path().join(POOLED));
         let times = Runs::load(&tables, ["time.simulate_s", "time.train_s"]).map_err(store_failure)?;
-        text.push_str(&pooled::show(&pooled, &times));
+        text.push_str(&pooled::show(&pooled, &times, &spec.record));
     } else {
         tables.remove_pooled().map_err(store_failure)?;
     }
     Ok(Outcome { text, files })
+}
+
+fn pooled_failure(error: PooledError) -> Failure {
+    match error {
+        PooledError::Store(error) => store_failure(error),
+        other => Failure { exit: Exit::Internal, report: Report::Error(other.into()) },
+    }
 }
 
 /// The metrics that the answer is about, the primary endpoint with the goal that the file gives it.

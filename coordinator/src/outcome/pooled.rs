@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use analysis::Runs;
 use comfy_table::{CellAlignment, Table};
+use engine::record::Record;
 use results::Pooled;
 
 use super::show::{plain_table, trimmed};
+use crate::format;
 
 /// More runs than these are for the Parquet file.
 const MAX_SEEDS: usize = 4;
@@ -21,13 +23,13 @@ struct Line {
 }
 
 /// The two tables for each cell and seed.
-pub(super) fn show(rows: &[Pooled], times: &Runs) -> String {
+pub(super) fn show(rows: &[Pooled], times: &Runs, record: &Record) -> String {
     let mut text = String::new();
     let groups: Vec<&[Pooled]> = rows.chunk_by(|a, b| (&a.cell, a.seed) == (&b.cell, b.seed)).collect();
     for group in groups.iter().take(MAX_SEEDS) {
         let first = &group[0];
         let cell = if first.cell == "default" { String::new() } else { format!("{}, ", first.cell) };
-        let _ = writeln!(text, "training paths of all epochs, pooled · {cell}seed {}", first.seed);
+        let _ = writeln!(text, "{}, pooled · {cell}seed {}", pool(record), first.seed);
         let _ = writeln!(text, "{}\n", trimmed(&performance(group, times)));
         let _ = writeln!(text, "{}\n", trimmed(&tests(group)));
     }
@@ -35,6 +37,19 @@ pub(super) fn show(rows: &[Pooled], times: &Runs) -> String {
         let _ = writeln!(text, "... and {} more runs of each arm in pooled.parquet\n", groups.len() - MAX_SEEDS);
     }
     text
+}
+
+/// What is pooled: the paper's tables need all epochs and all paths.
+fn pool(record: &Record) -> String {
+    match &record.samples {
+        Some(samples) if !samples.all_epochs => {
+            format!("at most {} training paths of the last epoch alone", format::count(samples.max_paths))
+        }
+        Some(samples) if samples.max_paths < 10_000 => {
+            format!("at most {} training paths of each epoch", format::count(samples.max_paths))
+        }
+        _ => "training paths of all epochs".to_owned(),
+    }
 }
 
 /// Table 2: variance of the P&L, mean cost, Sharpe ratio and training time of each arm, the baseline first.

@@ -1,5 +1,6 @@
 //! `worker run`: one run on stdout.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,8 +37,15 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
         Outcome::Finished(output) => (output, Exit::Success),
         Outcome::Failed(failure) => (RunOutput::failed(failure.message, failure.provenance), Exit::Failure),
     };
-    println!("{}", to_json(&config, &output));
-    exit.into()
+    match writeln!(std::io::stdout(), "{}", to_json(&config, &output)) {
+        Ok(()) => exit.into(),
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => exit.into(),
+        Err(error) => {
+            eprintln!("error: cannot write the result: {error}");
+            Exit::Failure.into()
+        }
+    }
 }
 
 fn to_json(config: &RunConfig, output: &RunOutput) -> Json {

@@ -16,6 +16,7 @@ pub(crate) fn id(n: u64) -> RunId {
 
 pub(crate) fn sweep(name: &str) -> SweepIdentity {
     SweepIdentity {
+        record: Default::default(),
         name: name.to_owned(),
         text: format!("name: {name}\n"),
         hash: "00ff".to_owned(),

@@ -247,18 +247,13 @@ async fn health_can_be_asked_for() {
     }
 }
 
-/// Not a benchmark, but far from the goal (20,000 tasks a second on two cores) something is wrong. With `--nocapture`
-/// it says how fast it was.
+/// Many tasks, so that grants grow, parts are cut by size, and nothing is lost between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_do_nothing_flow() {
     const TASKS: u64 = 100_000;
     let sink = Memory::default();
     let fleet = fleet(FleetOptions::default(), TASKS, &sink);
-    let began = Instant::now();
     let worker = tokio::spawn(work(client(&fleet), 2));
     let summary = fleet.join().await.unwrap();
-    let rate = TASKS as f64 / began.elapsed().as_secs_f64();
-    eprintln!("{rate:.0} tasks a second, {} parts", summary.parts);
     assert_eq!((worker.await.unwrap().unwrap(), summary.counts.ok), (TASKS, TASKS));
-    assert!(rate > 2_000.0, "{rate}");
 }

@@ -10,7 +10,7 @@ use engine::config::KeyError;
 use super::Arm;
 use super::axis::{Axis, Domain};
 use super::compare::arm;
-use super::context::{Context, Problem, catalogue_key, step};
+use super::context::{Context, Problem, catalogue, catalogue_key, step};
 use super::seeds::{self, Seeds};
 use super::templates::Templates;
 use super::yaml::{Data, Node, Place};
@@ -132,11 +132,23 @@ fn read_entry(cx: &mut Context<'_>, node: &Node, path: &str, scope: Scope<'_>) -
     sound.then_some((filter, unmatched))
 }
 
-/// The entries of `exclude`. One that matches nothing is a warning.
+/// The entries of `exclude`. One that matches nothing is a warning; one with a key that does not exist is an error, since
+/// the runs that it was to drop would run.
 pub(crate) fn exclude(cx: &mut Context<'_>, node: &Node, scope: Scope<'_>) -> Vec<Filter> {
     let filters = read(cx, node, "exclude", scope);
     for (filter, _) in &filters {
-        warn_if_idle(cx, filter, scope);
+        let unknown = filter.pins.iter().map(|(key, _)| key).find(|key| catalogue_key(key).is_none());
+        match unknown {
+            Some(key) => {
+                let problem = Problem::new(filter.place, &filter.path, format!("{key} is not a known key"));
+                let known = catalogue().iter().map(|known| known.name.as_str());
+                cx.error(match engine::config::nearest(key, known) {
+                    Some(near) => problem.help(format!("did you mean `{near}`?")),
+                    None => problem,
+                });
+            }
+            None => warn_if_idle(cx, filter, scope),
+        }
     }
     filters.into_iter().map(|(filter, _)| filter).collect()
 }

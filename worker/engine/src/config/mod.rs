@@ -91,7 +91,8 @@ impl RunConfig {
         let mut errors = Vec::new();
         let mut config = RunConfig::from_preset(preset, seed, overrides.clone(), &mut errors);
         for (key, value) in overrides {
-            if let Err(error) = config.set(key, value) {
+            let said = errors.iter().any(|error| error.key == key);
+            if !said && let Err(error) = config.set(key, value) {
                 errors.push(error);
             }
         }
