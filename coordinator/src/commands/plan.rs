@@ -68,10 +68,12 @@ fn describe(spec: &Spec, plan: &Plan, tally: &Tally, out: &str, show: u64) -> St
     text
 }
 
-/// Roughly what the results will take on disk: from the sizes of Parquet files of finished sweeps, per run, epoch, path
-/// point and sample.
+/// Roughly what the results will take on disk: from the sizes of the Parquet files of finished sweeps, per run, metrics of
+/// training, metrics of a held-out set, epoch, path point and sample. Small sweeps take more, for the files' footers.
 fn estimated_bytes(spec: &Spec, plan: &Plan) -> u64 {
-    const RUN: f64 = 450.0;
+    const RUN: f64 = 30.0;
+    const TRAINED: f64 = 80.0;
+    const HELD_OUT: f64 = 104.0;
     const EPOCH: f64 = 55.0;
     const POINT: f64 = 24.0;
     const SAMPLE: f64 = 7.5;
@@ -79,7 +81,15 @@ fn estimated_bytes(spec: &Spec, plan: &Plan) -> u64 {
     const COPIES: f64 = 2.0;
     let config = plan.config(0);
     let epochs = config.training.epochs as f64;
-    let mut bytes = RUN + EPOCH * if spec.record.curves { epochs } else { 0.0 };
+    let held_out = [config.evaluation.validation_paths, config.evaluation.test_paths];
+    let sets = held_out.into_iter().filter(|paths| *paths > 0).count() as f64;
+    let mut bytes = RUN + HELD_OUT * sets;
+    if config.training.epochs > 0 {
+        bytes += TRAINED;
+    }
+    if spec.record.curves {
+        bytes += EPOCH * epochs;
+    }
     if config.evaluation.test_paths > 0 {
         let steps = match config.get("market.steps") {
             Some(Value::Int(steps)) => steps,

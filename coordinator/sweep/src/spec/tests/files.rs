@@ -1,5 +1,7 @@
 //! Files that are right.
 
+#![expect(clippy::disallowed_methods, reason = "tests read the files that ship")]
+
 use proptest::prelude::*;
 
 use super::*;
