@@ -110,8 +110,7 @@ impl Slots {
     /// The number of slots on this machine.
     pub fn count(self) -> usize {
         match self {
-            // Respects cgroup quotas and CPU affinity.
-            Slots::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+            Slots::Auto => worker::platform::auto_slots(),
             Slots::Count(count) => count,
         }
     }

@@ -4,6 +4,10 @@ use std::fmt;
 use std::io::Write;
 use std::process::ExitCode;
 
+use results::StoreError;
+
+use crate::fleet::FleetError;
+
 /// An exit code of the `coordinator` command; users script against these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -49,6 +53,28 @@ impl Failure {
     /// A failure whose text is rendered already.
     pub fn rendered(exit: Exit, text: impl fmt::Display) -> Failure {
         Failure { exit, report: Report::Rendered(text.to_string()) }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let exit = match &error {
+            StoreError::OtherSweep { .. } | StoreError::Unsupported { .. } => Exit::Usage,
+            StoreError::Record { .. } | StoreError::Access { .. } => Exit::Internal,
+            _ => Exit::Output,
+        };
+        Failure { exit, report: Report::Error(error.into()) }
+    }
+}
+
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Failure {
+        let exit = match &error {
+            FleetError::NotLoopback(_) | FleetError::Listen { .. } => Exit::Usage,
+            FleetError::Sink(_) => Exit::Output,
+            FleetError::Stuck { .. } | FleetError::Internal(_) => Exit::Internal,
+        };
+        Failure { exit, report: Report::Error(error.into()) }
     }
 }
 

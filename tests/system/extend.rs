@@ -64,6 +64,13 @@ fn a_run_that_lacks_what_is_to_be_recorded_runs_again() {
     let samples = table(sandbox.path("results/extend/samples.parquet"));
     assert_eq!(samples.height(), 6 * 20);
     assert!(texts(&samples, "set").iter().all(|set| set == "test"));
+    // Neither of these two has all of the other: the one that is asked for counts.
+    let trained = format!("{SWEEP}record: {{samples: {{sets: [train], epochs: all}}}}\n");
+    run(&sandbox, &trained, 0, 6);
+    let samples = table(sandbox.path("results/extend/samples.parquet"));
+    assert_eq!(samples.height(), 6 * 2 * 32);
+    assert!(texts(&samples, "set").iter().all(|set| set == "train"));
+    run(&sandbox, &trained, 6, 0);
     // What is recorded beyond what is asked for does no harm.
     run(&sandbox, &bare, 6, 0);
 }

@@ -5,7 +5,7 @@ mod support;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use engine::network::WeightsDigest;
 use engine::record::Epoch;
@@ -13,7 +13,7 @@ use engine::{EngineError, Observer, RunConfig, RunId, RunResult, Value};
 use proto::{Failure, Outcome, Reason, Report};
 use support::{Coordinator, Pretend, nothing, options, task, tasks};
 use tokio::task::JoinHandle;
-use worker::{AgentError, AgentOptions, AgentSummary, EngineRunner, Runner, Shutdown, ShutdownHandle};
+use worker::{AgentError, AgentOptions, AgentSummary, Runner, Shutdown, ShutdownHandle};
 
 type Agent = JoinHandle<Result<AgentSummary, AgentError>>;
 
@@ -373,28 +373,4 @@ async fn a_worker_that_is_to_stay_outlives_the_sweep() {
     coordinator.until(|books| !books.reports.is_empty()).await;
     handle.drain();
     assert_eq!(ended(agent).await.unwrap().ok, 1);
-}
-
-/// Run by hand: `cargo test --release -p worker --test agent -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn no_op_tasks_per_second() {
-    const TASKS: u64 = 100_000;
-    let no_op = [
-        ("training.epochs", Value::Int(0)),
-        ("evaluation.validation_paths", Value::Int(0)),
-        ("evaluation.test_paths", Value::Int(0)),
-    ];
-    let coordinator = Coordinator::new();
-    let granted: Vec<_> = (0..TASKS).map(|seed| proto::TaskGrant { overrides: vec![], ..task(seed, &no_op) }).collect();
-    coordinator.change(|books| {
-        books.base = no_op.map(|(key, value)| (key.to_owned(), value)).to_vec();
-        books.tasks.extend(granted);
-        books.finished = true;
-        books.max_batch_bytes = 64 << 20;
-    });
-    let begin = Instant::now();
-    let (agent, _handle) = start(&coordinator, options(2), EngineRunner);
-    assert_eq!(ended(agent).await.unwrap().ok, TASKS);
-    println!("{:.0} tasks/s", TASKS as f64 / begin.elapsed().as_secs_f64());
 }

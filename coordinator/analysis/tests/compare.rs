@@ -71,6 +71,19 @@ fn a_clear_gain_is_better_and_its_mirror_worse() {
 }
 
 #[test]
+fn an_arm_that_lost_seeds_is_not_better_on_the_rest() {
+    let mut rows = two_arms(10, 0.5);
+    assert_eq!(compare(&runs(&rows), &question(None)).unwrap()[0].verdict, "better");
+    let diverged = rows.iter_mut().find(|row| row.1 == "kfac" && row.3 == 9).unwrap();
+    diverged.4 = None;
+    let lost = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!((lost.n, lost.verdict.as_str()), (9, "undefined"));
+    // A seed that was never run for the arm says nothing about it.
+    rows.retain(|row| row.4.is_some());
+    assert_eq!(compare(&runs(&rows), &question(None)).unwrap()[0].verdict, "better");
+}
+
+#[test]
 fn five_pairs_are_too_few() {
     assert_eq!(compare(&runs(&two_arms(5, 0.5)), &question(None)).unwrap()[0].verdict, "too_few_seeds");
     assert_eq!(compare(&runs(&two_arms(6, 0.5)), &question(None)).unwrap()[0].verdict, "better");

@@ -8,7 +8,7 @@ use sweep::plan::Plan;
 use sweep::spec::Spec;
 
 use crate::cli::PlanArgs;
-use crate::commands::run::{Tally, open_store, store_failure};
+use crate::commands::run::{Tally, open_store};
 use crate::commands::{Loaded, load, output};
 use crate::exit::{Exit, Failure, OrExit, print};
 use crate::format;
@@ -25,7 +25,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
         Ok(store) => Tally::of(&plan, &store, &spec),
         // Nothing has been run yet.
         Err(StoreError::Missing { .. }) => Tally::nothing_done(&plan),
-        Err(error) => return Err(store_failure(error)),
+        Err(error) => return Err(error.into()),
     };
     print(&describe(&spec, &plan, &tally, &out, args.show))?;
     Ok(Exit::Success)

@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
-    let store = open_store(&location, &spec, text, &args.set, Access::Write).map_err(store_failure)?;
+    let store = open_store(&location, &spec, text, &args.set, Access::Write)?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
     for file in store.set_aside() {
@@ -86,10 +86,10 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
 fn refuse_what_cannot_run(args: &RunArgs) -> Result<(), Failure> {
     if let Some(address) = args.listen {
         if !address.ip().is_loopback() {
-            return Err(FleetError::NotLoopback(address)).or_exit(Exit::Usage);
+            return Err(FleetError::NotLoopback(address).into());
         }
         // The fleet binds it again, when there is an output to write to.
-        TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error }).or_exit(Exit::Usage)?;
+        TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
     }
     if args.slots.count() == 0 && args.listen.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
@@ -123,16 +123,6 @@ pub fn open_store(
         record: spec.record.clone(),
     };
     Store::open(location, &identity, access)
-}
-
-/// The exit code of a failure of the store.
-pub fn store_failure(error: StoreError) -> Failure {
-    let exit = match &error {
-        StoreError::OtherSweep { .. } | StoreError::Unsupported { .. } => Exit::Usage,
-        StoreError::Record { .. } | StoreError::Access { .. } => Exit::Internal,
-        _ => Exit::Output,
-    };
-    Failure { exit, report: crate::exit::Report::Error(error.into()) }
 }
 
 /// Lays the weights files beside the results, so that a `config` cell that names one by digest can be run again.
@@ -242,7 +232,7 @@ fn compute(
         let done = Arc::clone(tally);
         let planner = PlanOrder::new(Arc::clone(plan), move |task| done.is_done(task.index));
         let options = FleetOptions { listen: args.listen, max_attempts: args.max_attempts, ..FleetOptions::default() };
-        let fleet = fleet::start(options, source, Box::new(planner), store.clone()).map_err(fleet_failure)?;
+        let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
         if let Some(address) = fleet.local_addr() {
             eprintln!("listening on {address}: worker --coordinator http://{address}");
         }
@@ -256,12 +246,12 @@ fn compute(
         tokio::spawn(interrupts.watch(Arc::clone(&computing), drain));
         let mut joined = pin!(fleet.join());
         let summary = tokio::select! {
-            summary = &mut joined => summary.map_err(fleet_failure),
+            summary = &mut joined => summary.map_err(Failure::from),
             reason = workers.failed() => {
                 let error = anyhow::anyhow!("the workers of this machine have ended: {reason}");
                 if args.listen.is_some() {
                     eprintln!("error: {error}; remote workers go on");
-                    joined.await.map_err(fleet_failure)
+                    joined.await.map_err(Failure::from)
                 } else {
                     Err(error).or_exit(Exit::Internal)
                 }
@@ -283,19 +273,9 @@ fn compute(
     }
 }
 
-/// The exit code of a failure of the fleet.
-fn fleet_failure(error: FleetError) -> Failure {
-    let exit = match &error {
-        FleetError::NotLoopback(_) | FleetError::Listen { .. } => Exit::Usage,
-        FleetError::Sink(_) => Exit::Output,
-        FleetError::Stuck { .. } | FleetError::Internal(_) => Exit::Internal,
-    };
-    Failure { exit, report: crate::exit::Report::Error(error.into()) }
-}
-
 /// Writes the tables of what is stored.
 fn merge(store: &Store, plan: &Plan) -> Result<MergeSummary, Failure> {
-    store.merge(&PlanRows::new(plan)).map_err(store_failure)
+    Ok(store.merge(&PlanRows::new(plan))?)
 }
 
 /// Prints what came out and where it lies.

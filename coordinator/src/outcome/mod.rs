@@ -13,7 +13,6 @@ use results::{COMPARISONS, Comparison, Location, POOLED, Pooled, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
-use crate::commands::run::store_failure;
 use crate::exit::{Exit, Failure, OrExit, Report};
 use crate::format;
 
@@ -33,7 +32,7 @@ pub struct Outcome {
 /// # Errors
 /// If the tables cannot be read or the answer not be written.
 pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome, Failure> {
-    let tables = Tables::open(location).map_err(store_failure)?;
+    let tables = Tables::open(location)?;
     let question_of = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
     let mut text = question_of.unwrap_or_default();
     let mut files = Vec::new();
@@ -42,9 +41,9 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
     if let Some(tune) = spec.compare.as_ref().and_then(|compare| compare.tune.as_ref()) {
         wanted.push(&tune.by);
     }
-    let runs = Runs::load(&tables, wanted).map_err(store_failure)?;
+    let runs = Runs::load(&tables, wanted)?;
     let Some(question) = question(spec, plan, metrics) else {
-        tables.remove_comparisons().map_err(store_failure)?;
+        tables.remove_comparisons()?;
         let blocks = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
         let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tune: None };
         text.push_str(&show::blocks(&goal, &blocks));
@@ -58,7 +57,7 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         cells.entry(row.cell.clone()).or_insert(place);
     }
     pooled.sort_by_key(|row| (cells[&row.cell], row.seed));
-    tables.write_comparisons(&comparisons).map_err(store_failure)?;
+    tables.write_comparisons(&comparisons)?;
     files.push(location.path().join(COMPARISONS));
     let blocks = analysis::summarise(&comparisons, &question.metrics);
     for (metric, direction) in &question.metrics {
@@ -68,19 +67,19 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         text.push_str(&show::blocks(&heading, &of_metric));
     }
     if !pooled.is_empty() {
-        tables.write_pooled(&pooled).map_err(store_failure)?;
+        tables.write_pooled(&pooled)?;
         files.push(location.path().join(POOLED));
-        let times = Runs::load(&tables, ["time.simulate_s", "time.train_s"]).map_err(store_failure)?;
+        let times = Runs::load(&tables, ["time.simulate_s", "time.train_s"])?;
         text.push_str(&pooled::show(&pooled, &times, &spec.record));
     } else {
-        tables.remove_pooled().map_err(store_failure)?;
+        tables.remove_pooled()?;
     }
     Ok(Outcome { text, files })
 }
 
 fn pooled_failure(error: PooledError) -> Failure {
     match error {
-        PooledError::Store(error) => store_failure(error),
+        PooledError::Store(error) => error.into(),
         other => Failure { exit: Exit::Internal, report: Report::Error(other.into()) },
     }
 }

@@ -247,6 +247,48 @@ async fn health_can_be_asked_for() {
     }
 }
 
+#[tokio::test]
+async fn the_services_can_be_listed() {
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+    use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
+
+    let fleet = fleet(options(), 1, &Memory::default());
+    let mut reflection = ServerReflectionClient::new(fleet.connector().channel());
+    let list = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers = reflection.server_reflection_info(futures::stream::iter([list])).await.unwrap().into_inner();
+    let ServerReflectionResponse { message_response, .. } = answers.message().await.unwrap().unwrap();
+    let Some(MessageResponse::ListServicesResponse(list)) = message_response else { panic!("{message_response:?}") };
+    let names: BTreeSet<_> = list.service.into_iter().map(|service| service.name).collect();
+    assert!(names.contains("hedgesweep.v1.Fleet") && names.contains("grpc.health.v1.Health"), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_result_without_what_the_sweep_records_is_not_taken() {
+    let sink = Memory::default();
+    let fleet = fleet(options(), 1, &sink);
+    let mut client = client(&fleet);
+    let worker_id = join(&mut client, 1).await;
+    let Lease::Granted(grant) = lease(&mut client, worker_id).await.unwrap() else { panic!("no task") };
+    // Computed for a version of the file that recorded no curves.
+    let mut bare = output(0.25);
+    bare.metrics.set("train.loss_final", 0.5);
+    let run_id = grant.tasks[0].run_id;
+    let old: v1::Report = (&Report { run_id, attempt: 1, outcome: Outcome::Finished(bare.clone()) }).into();
+    assert_eq!(report(&mut client, worker_id, vec![old]).await.unwrap(), [v1::acknowledgement::Verdict::Invalid]);
+    assert!(sink.records().is_empty());
+    let Lease::Granted(again) = lease(&mut client, worker_id).await.unwrap() else { panic!("the task is gone") };
+    assert_eq!((again.tasks[0].run_id, again.tasks[0].attempt), (run_id, 2));
+    bare.curves = vec![engine::record::Epoch { epoch: 1, loss: Some(0.5), ..Default::default() }];
+    let whole: v1::Report = (&Report { run_id, attempt: 2, outcome: Outcome::Finished(bare) }).into();
+    assert_eq!(report(&mut client, worker_id, vec![whole]).await.unwrap(), [v1::acknowledgement::Verdict::Stored]);
+    assert_eq!(sink.records().len(), 1);
+}
+
 /// Many tasks, so that grants grow, parts are cut by size, and nothing is lost between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_do_nothing_flow() {

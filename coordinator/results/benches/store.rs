@@ -1,4 +1,5 @@
-//! How fast the store is. Run by hand: `cargo test --release -p results --test speed -- --ignored --nocapture`.
+//! How fast the store is, and how much memory a merge takes: `cargo bench -p results`.
+#[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::time::Instant;
@@ -47,20 +48,12 @@ fn measure(runs: u64, batch: u64, epochs: u32, config: &str) {
     println!("parts: {}", std::fs::read_dir(place.path().join("out/parts")).unwrap().count());
 }
 
-#[test]
-#[ignore = "a measurement"]
-fn noop() {
-    measure(1_000_000, 20_000, 0, &common::CONFIG[1..]);
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn curves() {
-    measure(100_000, 500, 100, &common::CONFIG[1..]);
-}
-
-#[test]
-#[ignore = "a measurement"]
-fn million_curves() {
-    measure(1_000_000, 5_000, 20, &common::CONFIG[1..]);
+fn main() {
+    let config = &common::CONFIG[1..];
+    println!("a million runs without numbers");
+    measure(1_000_000, 20_000, 0, config);
+    println!("\na hundred thousand runs of a hundred epochs");
+    measure(100_000, 500, 100, config);
+    println!("\na million runs of twenty epochs");
+    measure(1_000_000, 5_000, 20, config);
 }
