@@ -21,7 +21,11 @@ pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a running test has a path");
     let folder = test.parent().and_then(Path::parent).expect("tests run from <profile>/deps");
     let path = folder.join(name);
-    assert!(path.exists(), "{} is not built: run `cargo build --release --bins` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run all tests (`cargo test --release --workspace`) or `cargo build --release --bins` first",
+        path.display()
+    );
     path
 }
 

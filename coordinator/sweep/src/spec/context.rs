@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
+pub(crate) use engine::config::catalogue;
 use engine::config::{CatalogueKey, Field, KeyError, Kind, nearest};
 use engine::network::InitialWeights;
 use engine::{Preset, RunConfig, Value};
@@ -10,12 +11,6 @@ use engine::{Preset, RunConfig, Value};
 use super::diagnostic::{Diagnostic, Diagnostics, SETTING, Severity};
 use super::yaml::{Data, Entry, Node, Place};
 use super::{LoadedWeights, WeightsSource};
-
-/// The catalogue of config keys, made once.
-pub(crate) fn catalogue() -> &'static [CatalogueKey] {
-    static CATALOGUE: OnceLock<Vec<CatalogueKey>> = OnceLock::new();
-    CATALOGUE.get_or_init(engine::config::catalogue)
-}
 
 /// A key of the catalogue.
 pub(crate) fn catalogue_key(name: &str) -> Option<&'static CatalogueKey> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::keys::Keys;
-use super::section::{Section, cached_catalogue};
+use super::section::{Section, catalogue};
 use super::{Value, nearest};
 use crate::features::Features;
 
@@ -47,9 +47,9 @@ impl fmt::Display for KeyError {
 
 /// The error for a key that no config has.
 pub(super) fn unknown_key(key: &str) -> KeyError {
-    let names = cached_catalogue().iter().map(|known| known.name.as_str());
+    let names = catalogue().iter().map(|known| known.name.as_str());
     let in_section = Section::of_key(key).map(|(section, _)| {
-        let keys = cached_catalogue().iter().filter(|known| known.section == section);
+        let keys = catalogue().iter().filter(|known| known.section == section);
         keys.map(|known| known.name.as_str()).collect::<Vec<_>>().join(", ")
     });
     KeyError {

@@ -20,7 +20,6 @@ pub use section::{CatalogueKey, Section, catalogue};
 pub use value::Value;
 
 use error::unknown_key;
-use section::cached_catalogue;
 
 use crate::contract::Contract;
 use crate::costs::Costs;
@@ -213,7 +212,7 @@ impl RunConfig {
 
     /// The error for a key that exists for another kind of its section, or not at all.
     fn missing_key(&self, key: &str, section: Section) -> KeyError {
-        let Some(known) = cached_catalogue().iter().find(|known| known.name == key) else { return unknown_key(key) };
+        let Some(known) = catalogue().iter().find(|known| known.name == key) else { return unknown_key(key) };
         let (tag, kinds) = known.only_for.clone().expect("a key that a config lacks is conditional");
         let here = self.get(&tag).expect("a tag is always there");
         KeyError {

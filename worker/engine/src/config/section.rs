@@ -1,5 +1,7 @@
 //! The sections of a config and the catalogue of their keys.
 
+use std::sync::OnceLock;
+
 use super::keys::{Keys, Tagged};
 use super::{KeySpec, Kind, Range};
 use crate::contract::Contract;
@@ -125,8 +127,13 @@ pub struct CatalogueKey {
     pub is_tag: bool,
 }
 
-/// Every key there is, tags first in each section.
-pub fn catalogue() -> Vec<CatalogueKey> {
+/// Every key there is, tags first in each section. Made once.
+pub fn catalogue() -> &'static [CatalogueKey] {
+    static CATALOGUE: OnceLock<Vec<CatalogueKey>> = OnceLock::new();
+    CATALOGUE.get_or_init(every_key)
+}
+
+fn every_key() -> Vec<CatalogueKey> {
     let mut keys: Vec<CatalogueKey> = Vec::new();
     for section in Section::ALL {
         let (tag, kinds) = section.catalogue();
@@ -167,10 +174,4 @@ pub fn catalogue() -> Vec<CatalogueKey> {
         }
     }
     keys
-}
-
-/// The catalogue, made once.
-pub(super) fn cached_catalogue() -> &'static [CatalogueKey] {
-    static CATALOGUE: std::sync::OnceLock<Vec<CatalogueKey>> = std::sync::OnceLock::new();
-    CATALOGUE.get_or_init(catalogue)
 }
