@@ -55,7 +55,7 @@ pub struct RunArgs {
     /// The sweep file
     #[arg(long, value_name = "FILE", required = true)]
     pub sweep: Option<PathBuf>,
-    /// Where the results go [default: results/<name of the sweep>]
+    /// Where the results go [default: results/NAME, after the sweep's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
@@ -83,7 +83,7 @@ pub struct RunArgs {
 pub struct PlanArgs {
     /// The sweep file
     pub file: PathBuf,
-    /// Where the results are, to count what is done [default: results/<name of the sweep>]
+    /// Where the results are, to count what is done [default: results/NAME, after the sweep's name]
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// Set a key over the sweep file (repeatable)
