@@ -21,6 +21,7 @@ pub mod network;
 pub mod observer;
 pub mod optimizer;
 pub mod pnl;
+pub mod pricing;
 pub mod random;
 pub mod real;
 pub mod record;
