@@ -11,6 +11,23 @@ struct Budget {
     capacity: u64,
 }
 
+impl Budget {
+    /// Reserves `bytes` if the other runs leave as much now; `Err` is what there is, if it is too little even alone.
+    fn admit(&mut self, bytes: u64, available: impl FnOnce() -> u64) -> Result<bool, u64> {
+        if self.reserved == 0 {
+            self.capacity = available();
+            if bytes > self.capacity {
+                return Err(self.capacity);
+            }
+        }
+        let fits = self.capacity.saturating_sub(self.reserved) >= bytes;
+        if fits {
+            self.reserved += bytes;
+        }
+        Ok(fits)
+    }
+}
+
 static BUDGET: Mutex<Budget> = Mutex::new(Budget { reserved: 0, capacity: 0 });
 static FREED: Condvar = Condvar::new();
 
@@ -41,19 +58,10 @@ pub fn reserve(bytes: u64) -> Result<Reservation, u64> {
         return Ok(Reservation(0));
     }
     let mut held = budget();
-    loop {
-        if held.reserved == 0 {
-            held.capacity = available_bytes().unwrap_or(u64::MAX);
-            if bytes > held.capacity {
-                return Err(held.capacity);
-            }
-        }
-        if held.capacity.saturating_sub(held.reserved) >= bytes {
-            held.reserved += bytes;
-            return Ok(Reservation(bytes));
-        }
+    while !held.admit(bytes, || available_bytes().unwrap_or(u64::MAX))? {
         held = FREED.wait(held).unwrap_or_else(PoisonError::into_inner);
     }
+    Ok(Reservation(bytes))
 }
 
 /// How many bytes this process may still take, by what the kernel and the container say; `None` where neither says
@@ -92,20 +100,14 @@ mod tests {
 
     #[test]
     fn what_fits_alone_waits_for_its_turn_and_what_never_fits_is_refused() {
-        let Some(available) = available_bytes() else { return };
-        let most = available / 4 * 3;
-        let first = reserve(most).unwrap();
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let second = std::thread::spawn(move || {
-            let reservation = reserve(most).unwrap();
-            sender.send(()).unwrap();
-            drop(reservation);
-        });
-        assert!(receiver.try_recv().is_err(), "two of them do not fit");
-        drop(first);
-        receiver.recv().unwrap();
-        second.join().unwrap();
-        assert!(reserve(u64::MAX - 1).is_err());
+        let mut budget = Budget { reserved: 0, capacity: 0 };
+        assert_eq!(budget.admit(60, || 100), Ok(true));
+        assert_eq!(budget.admit(60, || 100), Ok(false), "two of them do not fit at once");
+        assert_eq!(budget.admit(40, || 100), Ok(true));
+        budget.reserved = 0;
+        assert_eq!(budget.admit(60, || 100), Ok(true));
+        budget.reserved = 0;
+        assert_eq!(budget.admit(101, || 100), Err(100));
     }
 
     #[test]
