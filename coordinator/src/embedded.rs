@@ -22,7 +22,7 @@ pub fn start(fleet: &Fleet, slots: usize) -> Embedded {
     // Whoever waits for a drain waits here, not at a supervisor's deadline: running tasks have all the time they need.
     let grace = Duration::from_secs(366 * 24 * 3600);
     let options = AgentOptions { exit_when_done: true, grace, ..AgentOptions::new("embedded", slots) };
-    let agent = worker::run(fleet.connector().channel(), options, Arc::new(EngineRunner), shutdown);
+    let agent = worker::run(fleet.connector().channel(), options, Arc::new(EngineRunner::default()), shutdown);
     Embedded { agent: Some((tokio::spawn(agent), handle)) }
 }
 

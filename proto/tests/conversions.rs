@@ -79,10 +79,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn epoch()(epoch: u32, numbers in prop::array::uniform9(option::of(finite()))) -> Epoch {
-        let [loss, pnl_mean, pnl_variance, mean_cost, sharpe, grad_norm, damping, validation_loss, seconds] = numbers;
+    fn epoch()(epoch: u32, numbers in prop::array::uniform12(option::of(finite()))) -> Epoch {
+        let [loss, pnl_mean, pnl_variance, mean_cost, sharpe, grad_norm, damping, validation_loss, rest @ ..] = numbers;
+        let [step_norm, trust_ratio, factor_condition, seconds] = rest;
         Epoch {
-            epoch, loss, pnl_mean, pnl_variance, mean_cost, sharpe, grad_norm, damping, validation_loss, seconds,
+            epoch, loss, pnl_mean, pnl_variance, mean_cost, sharpe, grad_norm, damping, validation_loss, step_norm,
+            trust_ratio, factor_condition, seconds,
         }
     }
 }

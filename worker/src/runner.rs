@@ -1,13 +1,13 @@
 //! What runs a config: the engine, or in tests something that pretends to.
 
-use engine::{EngineError, Observer, RunConfig, RunResult};
+use engine::{EngineError, Observer, RunConfig, RunResult, Shared};
 
 /// Runs configs, on several threads at a time.
 pub trait Runner: Send + Sync + 'static {
     /// Does one run.
     ///
     /// # Errors
-    /// As [`engine::run`].
+    /// As [`engine::run_sharing`].
     fn run(&self, config: &RunConfig, observer: &mut dyn Observer) -> Result<RunResult, EngineError>;
 
     /// How much memory a run takes at its peak, in bytes; `None` if nobody knows.
@@ -17,13 +17,15 @@ pub trait Runner: Send + Sync + 'static {
     }
 }
 
-/// The engine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EngineRunner;
+/// The engine. Its runs share what depends on their market alone.
+#[derive(Default)]
+pub struct EngineRunner {
+    shared: Shared,
+}
 
 impl Runner for EngineRunner {
     fn run(&self, config: &RunConfig, observer: &mut dyn Observer) -> Result<RunResult, EngineError> {
-        engine::run(config, observer)
+        engine::run_sharing(config, &self.shared, observer)
     }
 
     fn memory_bytes(&self, config: &RunConfig) -> Option<u64> {

@@ -1,11 +1,12 @@
 //! Paired comparisons of arms with the baseline: the rows of `comparisons.parquet`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use engine::metrics::Direction;
 use results::Comparison;
 
-use crate::question::{Pair, Question, QuestionError, pairs};
+use crate::question::{Baseline, Pair, Question, QuestionError, pairs_and_baselines};
+use crate::reference::{Reference, references};
 use crate::runs::Runs;
 use crate::stats::{holm, mean, paired_t, sd};
 
@@ -18,40 +19,65 @@ pub const LEVEL: f64 = 0.05;
 
 /// Answers a question: one row for each metric, cell and pair, in this order. What later tests will fill in is null.
 ///
-/// Seeds count for which both sides have the metric. With tuning, the seeds that chose are left out.
+/// Seeds count for which both sides have the metric. With tuning, the seeds that chose are left out. Behind a cell's arms
+/// stand the classical hedges that were scored on the same test paths, as a family of their own for Holm's adjustment.
 pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, QuestionError> {
-    let pairs = pairs(runs, question)?;
+    let (pairs, baselines) = pairs_and_baselines(runs, question)?;
     let tuning: HashSet<u64> = question.tune.iter().flat_map(|tune| tune.seeds.iter().copied()).collect();
     let stage = if question.tune.is_some() { "confirm" } else { "all" };
     let mut all = Vec::with_capacity(pairs.len() * question.metrics.len());
     for (metric, direction) in &question.metrics {
-        let lost: Vec<bool> = pairs.iter().map(|pair| arm_lost_seeds(runs, pair, metric, &tuning)).collect();
-        let mut rows: Vec<Comparison> = pairs
-            .iter()
-            .map(|pair| {
-                let (arm, baseline) = matched(runs, pair, metric, &tuning);
-                let mut row = row(&arm, &baseline);
-                (row.cell, row.metric) = (pair.cell.clone(), metric.clone());
-                (row.arm, row.variant) = (pair.arm.clone(), pair.variant.clone());
-                row.baseline = question.baseline_arm.clone();
-                row.baseline_variant = pair.baseline_variant.clone();
-                row.stage = stage.to_owned();
-                row
-            })
-            .collect();
-        let family: Vec<f64> = rows.iter().filter_map(|row| row.p_t).collect();
-        let mut adjusted = holm(&family).into_iter();
-        for (row, lost) in rows.iter_mut().zip(lost) {
-            row.p_holm = row.p_t.and_then(|_| adjusted.next());
-            row.verdict = match verdict(row, *direction) {
-                // Better where it survived is not better.
-                "better" if lost => "undefined".to_owned(),
-                verdict => verdict.to_owned(),
-            };
+        let label = |row: Comparison, cell: &str, arm: &str, variant: &str, baseline_variant: &str| Comparison {
+            cell: cell.to_owned(),
+            metric: metric.clone(),
+            arm: arm.to_owned(),
+            variant: variant.to_owned(),
+            baseline: question.baseline_arm.clone(),
+            baseline_variant: baseline_variant.to_owned(),
+            stage: stage.to_owned(),
+            ..row
+        };
+        let of_arms = pairs.iter().map(|pair| {
+            let (arm, baseline) = matched(runs, pair, metric, &tuning);
+            let lost = arm_lost_seeds(runs, pair, metric, &tuning);
+            (label(row(&arm, &baseline), &pair.cell, &pair.arm, &pair.variant, &pair.baseline_variant), lost)
+        });
+        let mut rows = judged(of_arms.collect(), *direction);
+        let mut hedges = Vec::new();
+        for Baseline { cell, variant, rows } in &baselines {
+            for Reference { arm, column } in references(metric) {
+                let seeds = rows.iter().filter(|(seed, _)| !tuning.contains(seed));
+                let values = seeds.filter_map(|(_, row)| Some((runs.value(&column, *row)?, runs.value(metric, *row)?)));
+                let (hedge, baseline): (Vec<f64>, Vec<f64>) = values.unzip();
+                if !hedge.is_empty() {
+                    hedges.push((label(self::row(&hedge, &baseline), cell, &arm, "default", variant), false));
+                }
+            }
         }
+        rows.extend(judged(hedges, *direction));
+        // Cell by cell, each cell's arms before its hedges: the sort keeps the order of equals.
+        let place: HashMap<&str, usize> =
+            baselines.iter().enumerate().map(|(place, baseline)| (baseline.cell.as_str(), place)).collect();
+        rows.sort_by_key(|row| place.get(row.cell.as_str()).copied().unwrap_or(usize::MAX));
         all.extend(rows);
     }
     Ok(all)
+}
+
+/// A family of rows with Holm's adjustment and the verdicts; a row that lost seeds is not judged better.
+fn judged(rows: Vec<(Comparison, bool)>, direction: Direction) -> Vec<Comparison> {
+    let family: Vec<f64> = rows.iter().filter_map(|(row, _)| row.p_t).collect();
+    let mut adjusted = holm(&family).into_iter();
+    let judge = |(mut row, lost): (Comparison, bool)| {
+        row.p_holm = row.p_t.and_then(|_| adjusted.next());
+        row.verdict = match verdict(&row, direction) {
+            // Better where it survived is not better.
+            "better" if lost => "undefined".to_owned(),
+            verdict => verdict.to_owned(),
+        };
+        row
+    };
+    rows.into_iter().map(judge).collect()
 }
 
 /// The values of both sides for the seeds that both have.

@@ -6,12 +6,16 @@
 pub mod compare;
 pub mod pooled;
 pub mod question;
+pub mod reference;
 pub mod runs;
+pub mod sensitivity;
 pub mod stats;
 pub mod summary;
 
 pub use compare::compare;
 pub use pooled::pooled;
 pub use question::{Pair, Question, QuestionError, Tune};
+pub use reference::reference_columns;
 pub use runs::Runs;
+pub use sensitivity::{Level, Sensitivity, sensitivity};
 pub use summary::{Block, Line, ranking, summarise};

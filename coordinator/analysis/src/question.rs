@@ -64,8 +64,25 @@ pub struct Pair {
     pub(crate) baseline_rows: BTreeMap<u64, usize>,
 }
 
+/// A cell's baseline; without runs if the cell has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Baseline {
+    pub(crate) cell: String,
+    pub(crate) variant: String,
+    /// Its runs, by seed.
+    pub(crate) rows: BTreeMap<u64, usize>,
+}
+
 /// The pairs that answer the question: cells in plan order, arms in the question's.
 pub fn pairs(runs: &Runs, question: &Question) -> Result<Vec<Pair>, QuestionError> {
+    pairs_and_baselines(runs, question).map(|(pairs, _)| pairs)
+}
+
+/// The pairs, and every cell's baseline.
+pub(crate) fn pairs_and_baselines(
+    runs: &Runs,
+    question: &Question,
+) -> Result<(Vec<Pair>, Vec<Baseline>), QuestionError> {
     let (order, rows) = runs.groups();
     // Groups come in plan order, cell by cell.
     let mut cells: Vec<u32> = order.iter().map(|(cell, _, _)| *cell).collect();
@@ -79,10 +96,15 @@ pub fn pairs(runs: &Runs, question: &Question) -> Result<Vec<Pair>, QuestionErro
         code.and_then(|arm| by_arm.get(&(cell, arm))).cloned().unwrap_or_default()
     };
     let label = |group: &Group| runs.variant.distinct[group.2 as usize].clone();
-    let mut all = Vec::new();
+    let (mut all, mut baselines) = (Vec::new(), Vec::new());
     for cell in cells {
         let cell_label = runs.cell.distinct[cell as usize].clone();
         let baseline = choose_baseline(runs, question, &rows, &cell_label, variants(cell, &question.baseline_arm))?;
+        baselines.push(Baseline {
+            cell: cell_label.clone(),
+            variant: baseline.as_ref().map(label).unwrap_or_default(),
+            rows: baseline.map(|group| rows[&group].clone()).unwrap_or_default(),
+        });
         for arm in &question.arms {
             let mut candidates = variants(cell, arm);
             if let Some(tune) = &question.tune {
@@ -104,7 +126,7 @@ pub fn pairs(runs: &Runs, question: &Question) -> Result<Vec<Pair>, QuestionErro
         // The baseline arm's own choice is no answer to how it compares with itself.
         all.retain(|pair| pair.arm != question.baseline_arm);
     }
-    Ok(all)
+    Ok((all, baselines))
 }
 
 fn choose_baseline(

@@ -4,7 +4,9 @@ use std::f64::consts::PI;
 
 /// The mean; `None` for no values.
 pub fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    // From the first value on, so that equal values have exactly their own mean.
+    let first = *values.first()?;
+    Some(first + values.iter().map(|value| value - first).sum::<f64>() / values.len() as f64)
 }
 
 /// The standard deviation with n − 1; `None` for fewer than two values.

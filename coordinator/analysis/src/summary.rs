@@ -3,6 +3,7 @@
 use engine::metrics::Direction;
 use results::Comparison;
 
+use crate::reference::references;
 use crate::runs::Runs;
 use crate::stats::{mean, sd};
 
@@ -76,13 +77,13 @@ pub fn summarise(comparisons: &[Comparison], metrics: &[(String, Direction)]) ->
     blocks.collect()
 }
 
-/// All arms and variants of each cell by their mean of `metric`, the best first, those without values last; equals in
-/// plan order.
+/// All arms and variants of each cell, and the classical hedges beside them, by their mean of `metric`, the best first,
+/// those without values last; equals in plan order.
 pub fn ranking(runs: &Runs, metric: &str, direction: Direction) -> Vec<Block> {
     let (order_of_plan, rows) = runs.groups();
     let mut blocks: Vec<Block> = Vec::new();
-    for group in order_of_plan {
-        let values: Vec<f64> = rows[&group].values().filter_map(|row| runs.value(metric, *row)).collect();
+    for group in &order_of_plan {
+        let values: Vec<f64> = rows[group].values().filter_map(|row| runs.value(metric, *row)).collect();
         let line = Line {
             arm: runs.arm.distinct[group.1 as usize].clone(),
             variant: runs.variant.distinct[group.2 as usize].clone(),
@@ -98,7 +99,23 @@ pub fn ranking(runs: &Runs, metric: &str, direction: Direction) -> Vec<Block> {
             None => blocks.push(Block { cell: cell.clone(), metric: metric.to_owned(), lines: vec![line] }),
         }
     }
-    for block in &mut blocks {
+    let cells = runs.any_group_of_each_cell(&order_of_plan);
+    for (block, cell) in blocks.iter_mut().zip(cells) {
+        for reference in references(metric) {
+            let values = runs.reference_values(&reference, &rows[&cell]);
+            if !values.is_empty() {
+                let (mean, sd) = (mean(&values), sd(&values));
+                let n = values.len() as u64;
+                block.lines.push(Line {
+                    arm: reference.arm,
+                    variant: "default".into(),
+                    n,
+                    mean,
+                    sd,
+                    ..Line::default()
+                });
+            }
+        }
         block.lines.sort_by(|left, right| order(left.mean, right.mean, Some(direction)));
     }
     blocks

@@ -183,3 +183,37 @@ fn the_summary_begins_with_the_baseline_and_a_ranking_with_the_best() {
     assert_eq!(ranking(&rows, "test.loss", Direction::Maximize)[0].lines[0].arm, "adam");
     assert_eq!(ranking(&rows, "validation.loss", Direction::Minimize)[0].lines[0].n, 0);
 }
+
+/// Two cells with two arms, and a hedge that loses 9 in the first and 0 in the second on every seed.
+fn with_hedges() -> Runs {
+    let mut rows = two_arms(8, 0.5);
+    rows.extend(two_arms(8, 0.5).into_iter().map(|row| ("d", row.1, row.2, row.3, row.4, row.5)));
+    let mut runs = runs(&rows);
+    let hedge = rows.iter().map(|row| Some(if row.0 == "c" { 9.0 } else { 0.0 })).collect();
+    runs.metrics.insert("hedge.heston_delta.loss".to_owned(), hedge);
+    runs
+}
+
+#[test]
+fn classical_hedges_stand_behind_each_cells_arms_as_a_family_of_their_own() {
+    let rows = compare(&with_hedges(), &question(None)).unwrap();
+    let order: Vec<(&str, &str)> = rows.iter().map(|row| (row.cell.as_str(), row.arm.as_str())).collect();
+    assert_eq!(order, [("c", "kfac"), ("c", "hedge.heston_delta"), ("d", "kfac"), ("d", "hedge.heston_delta")]);
+    let [worse, better] = [&rows[1], &rows[3]];
+    assert_eq!((worse.n, worse.mean, worse.sd, worse.verdict.as_str()), (8, Some(9.0), Some(0.0), "worse"));
+    // The baseline's losses are 1, 2, … 8.
+    assert_eq!((worse.diff, better.diff), (Some(4.5), Some(-4.5)));
+    assert_eq!(better.verdict, "better");
+    // Without the hedges the arms are judged the same.
+    let alone = compare(&runs(&two_arms(8, 0.5)), &question(None)).unwrap();
+    assert_eq!(rows[0].p_t, alone[0].p_t);
+    assert_eq!(rows[0].p_holm, rows[0].p_t.map(|p| 2.0 * p), "two cells, and no hedge among them");
+}
+
+#[test]
+fn hedges_stand_in_the_ranking_too() {
+    let blocks = ranking(&with_hedges(), "test.loss", Direction::Minimize);
+    let arms = |block: usize| blocks[block].lines.iter().map(|line| line.arm.clone()).collect::<Vec<_>>();
+    assert_eq!(arms(0), ["kfac", "adam", "hedge.heston_delta"]);
+    assert_eq!(arms(1), ["hedge.heston_delta", "kfac", "adam"]);
+}

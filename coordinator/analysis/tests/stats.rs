@@ -60,3 +60,9 @@ fn holm_adjusts_in_the_order_given() {
     }
     assert!(holm(&[]).is_empty());
 }
+
+#[test]
+fn equal_values_have_their_own_mean_and_no_deviation() {
+    let values = [2.380_104_7; 10];
+    assert_eq!((analysis::stats::mean(&values), analysis::stats::sd(&values)), (Some(2.380_104_7), Some(0.0)));
+}

@@ -7,7 +7,7 @@ use crate::encode::{self, GROUP_BYTES, PartWriter};
 use crate::error::StoreError;
 use crate::index::Place;
 use crate::location::Folder;
-use crate::part::{self, Part, PartName};
+use crate::part::{self, Part, PartName, Trust};
 use crate::store::Store;
 
 /// How many parts of a level become one.
@@ -45,17 +45,19 @@ pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part
     let replaces: Vec<String> = old.iter().map(|part| part.name.file_name()).collect();
     let name = PartName::compacted(&old.first().expect("there is something to compact").name);
     let key = name.key();
-    let footer = store.footer.pairs(&[(part::REPLACES, replaces.join(","))]);
+    let replaces = [(part::REPLACES, replaces.join(","))];
     let path = store.folder.path(&key);
     let broken = |error: polars::prelude::PolarsError| StoreError::damaged(&path, error.to_string());
 
     let mut upload = store.folder.upload(&key)?;
     let written = (|| {
-        let mut writer = PartWriter::new(&mut upload, footer).map_err(broken)?;
+        let mut writer = PartWriter::new(&mut upload, &store.footer, &replaces).map_err(broken)?;
         let (mut moves, mut footprint) = (Vec::new(), 0);
         let (mut group, mut bytes, mut places) = (Vec::<RunRecord>::new(), 0, 0_u16);
         for &slot in slots {
-            let file = store.open_part(slot)?;
+            // Its seal goes with it, and the new part's would vouch for whatever has become of its rows since it was
+            // opened or written.
+            let file = store.open_part(slot, Trust::Verify)?;
             for source in 0..file.groups() {
                 let records = decode::records(&store.folder, &file, source)?;
                 for (row, record) in records.into_iter().enumerate() {

@@ -193,7 +193,10 @@ impl<'a> Columns<'a> {
                 grad_norm: values[5][place],
                 damping: values[6][place],
                 validation_loss: values[7][place],
-                seconds: values[8][place],
+                step_norm: values[8][place],
+                trust_ratio: values[9][place],
+                factor_condition: values[10][place],
+                seconds: values[11][place],
             })
         };
         Ok((0..self.rows).map(|place| row(epochs.range(place)).collect()).collect())

@@ -13,7 +13,9 @@ use polars::prelude::{
 };
 
 use crate::error::StoreError;
+use crate::identity::Footer;
 use crate::schema::{self, Kind};
+use crate::seal::{self, Sealer};
 
 /// What a row group's records take in memory at most, unless a single one takes more.
 pub(crate) const GROUP_BYTES: u64 = 4 << 20;
@@ -76,13 +78,17 @@ pub(crate) fn groups(records: &[RunRecord]) -> impl Iterator<Item = &[RunRecord]
     })
 }
 
-/// A writer of parts into `sink`.
+/// A writer of sealed parts.
 pub(crate) struct PartWriter<W: std::io::Write> {
-    inner: BatchedWriter<W>,
+    inner: BatchedWriter<seal::Sink<W>>,
+    sealer: Sealer<W>,
 }
 
 impl<W: std::io::Write> PartWriter<W> {
-    pub(crate) fn new(sink: W, footer: KeyValueMetadata) -> PolarsResult<PartWriter<W>> {
+    /// A part in `sink` whose footer says `footer` and `others`.
+    pub(crate) fn new(sink: W, footer: &Footer, others: &[(&str, String)]) -> PolarsResult<PartWriter<W>> {
+        let (sink, sealer) = seal::sealing(sink);
+        let footer: KeyValueMetadata = footer.pairs(&[others, &[seal::placeholder()]].concat());
         let inner = ParquetWriter::new(sink)
             // Parts are written in a hurry and read once or twice; they hold no statistics since nobody filters them.
             .with_compression(ParquetCompression::Zstd(Some(ZstdLevel::try_new(1)?)))
@@ -90,7 +96,7 @@ impl<W: std::io::Write> PartWriter<W> {
             .set_parallel(false)
             .with_key_value_metadata(Some(footer))
             .batched(&schema::part_schema())?;
-        Ok(PartWriter { inner })
+        Ok(PartWriter { inner, sealer })
     }
 
     /// Writes one row group; no records write none.
@@ -101,8 +107,11 @@ impl<W: std::io::Write> PartWriter<W> {
         self.inner.write_batch(&frame(records)?)
     }
 
+    /// Writes the footer, with the seal in it.
     pub(crate) fn finish(self) -> PolarsResult<()> {
-        self.inner.finish().map(drop)
+        self.sealer.hold_back();
+        self.inner.finish()?;
+        Ok(self.sealer.seal()?)
     }
 }
 
@@ -212,6 +221,9 @@ pub(crate) fn curve_values(epoch: &Epoch) -> [Option<f64>; schema::CURVES.len()]
         epoch.grad_norm,
         epoch.damping,
         epoch.validation_loss,
+        epoch.step_norm,
+        epoch.trust_ratio,
+        epoch.factor_condition,
         epoch.seconds,
     ]
 }
@@ -258,9 +270,9 @@ fn text_lists(name: &str, records: &[&RunRecord]) -> Column {
 }
 
 /// A whole part in memory.
-pub(crate) fn part_bytes(records: &[RunRecord], footer: KeyValueMetadata) -> PolarsResult<Vec<u8>> {
+pub(crate) fn part_bytes(records: &[RunRecord], footer: &Footer) -> PolarsResult<Vec<u8>> {
     let mut bytes = Vec::new();
-    let mut writer = PartWriter::new(&mut bytes, footer)?;
+    let mut writer = PartWriter::new(&mut bytes, footer, &[])?;
     for group in groups(records) {
         writer.write(&group.iter().collect::<Vec<_>>())?;
     }

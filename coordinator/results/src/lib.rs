@@ -4,7 +4,8 @@
 //!
 //! - `parts/`: the durable state. Each part is one immutable Parquet file of one schema, created at once and fsynced
 //!   before [`Store::append`] returns. Sixteen small ones of a level are compacted into one. There is no other database:
-//!   [`Store::open`] reads the parts' index columns, and that is all that a restart needs.
+//!   [`Store::open`] reads the parts' index columns, and that is all that a restart needs. Each part carries a digest of
+//!   its content, which is verified before anything of it is decoded: a part that is torn or damaged is set aside.
 //! - `locks/`: kernel locks, which a crash does not leave behind. No guarantee rests on them: parts have unique names, and
 //!   of several rows of one id readers keep the same one.
 //! - `.hedgesweep.json`: the name of the sweep that the output holds; and `sweep.yaml`, the file as it was given.
@@ -30,6 +31,7 @@ mod parquet;
 mod part;
 mod plan_table;
 mod schema;
+mod seal;
 mod store;
 mod table;
 mod tables;

@@ -2,12 +2,18 @@
 //!
 //! Polars' own reader wants a whole file in memory or mapped into it. Results are read column by column and row group
 //! by row group instead, from any store, and a file that is cut off under a reader is an error and no signal.
+//!
+//! The decoder must not be trusted with damaged bytes: it meets some damage with a panic, which is caught here, and some
+//! by asking for more memory than there is, which ends the process and which nothing can catch. Parts, which hold what
+//! cannot be had again cheaply, are therefore verified before they are decoded. Tables carry no seal: they are made from
+//! the parts, and can be at any time.
 
 use std::io::Cursor;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use polars::io::parquet::metadata::FileMetadataRef;
 use polars::io::parquet::read::_internal::to_deserializer;
 use polars::io::parquet::read::{ParquetReader, infer_schema};
@@ -16,6 +22,7 @@ use polars::prelude::{ArrowSchema, PolarsError, Schema, SchemaExt, SerReader, Se
 use crate::error::StoreError;
 use crate::identity::Footer;
 use crate::location::Folder;
+use crate::seal;
 
 /// Bytes read from the end of a file at first: enough for the footers of most.
 const TAIL: u64 = 64 << 10;
@@ -33,22 +40,23 @@ impl Parquet {
     ///
     /// A file that is torn or is no Parquet file at all is [`StoreError::Damaged`].
     pub(crate) fn open(folder: &Folder, key: &str, size: u64) -> Result<Parquet, StoreError> {
+        let footer = footer(folder, key, size)?;
+        Parquet::parse(folder, key, size, &footer)
+    }
+
+    /// Reads the footer of `key`, whose size is `size`, once the whole file is known to be as it was sealed.
+    ///
+    /// A file that is not is [`StoreError::Damaged`].
+    pub(crate) fn open_sealed(folder: &Folder, key: &str, size: u64) -> Result<Parquet, StoreError> {
+        let footer = footer(folder, key, size)?;
+        seal::verify(folder, key, size, &footer)?;
+        Parquet::parse(folder, key, size, &footer)
+    }
+
+    fn parse(folder: &Folder, key: &str, size: u64, footer: &[u8]) -> Result<Parquet, StoreError> {
         let damaged = |reason: &str| StoreError::damaged(&folder.path(key), reason);
-        let mut tail = folder.read_tail(key, TAIL)?;
-        if size < 12 || tail.len() < 12 || !tail.ends_with(b"PAR1") {
-            return Err(damaged("does not end as a Parquet file does; it may be cut off"));
-        }
-        let at = tail.len() - 8;
-        let length = u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
-        let footer = u64::from(length) + 8;
-        if footer + 4 > size {
-            return Err(damaged("its footer is longer than the file"));
-        }
-        if footer > tail.len() as u64 {
-            tail = folder.read_tail(key, footer)?;
-        }
         let parsed = guarded(|| {
-            let mut reader = ParquetReader::new(Cursor::new(tail.as_ref()));
+            let mut reader = ParquetReader::new(Cursor::new(footer));
             let metadata = reader.get_metadata()?.clone();
             let schema = infer_schema(&metadata)?;
             Ok((metadata, schema))
@@ -65,7 +73,7 @@ impl Parquet {
             }
             end = range.end;
         }
-        if end > size - footer {
+        if end > size - footer.len() as u64 {
             return Err(damaged("its row groups reach into the footer"));
         }
         Ok(Parquet { key: key.to_owned(), metadata, schema: Arc::new(schema) })
@@ -155,12 +163,35 @@ impl Parquet {
     }
 }
 
+/// A file's footer as it lies there: its description in Thrift, the length of that, and the magic.
+pub(crate) fn footer(folder: &Folder, key: &str, size: u64) -> Result<Bytes, StoreError> {
+    let damaged = |reason: &str| StoreError::damaged(&folder.path(key), reason);
+    let mut tail = folder.read_tail(key, TAIL)?;
+    if size < 12 || tail.len() < 12 || !tail.ends_with(b"PAR1") {
+        return Err(damaged("does not end as a Parquet file does; it may be cut off"));
+    }
+    let at = tail.len() - 8;
+    let length = u32::from_le_bytes([tail[at], tail[at + 1], tail[at + 2], tail[at + 3]]);
+    let footer = u64::from(length) + 8;
+    if footer + 4 > size {
+        return Err(damaged("its footer is longer than the file"));
+    }
+    if footer > tail.len() as u64 {
+        tail = folder.read_tail(key, footer)?;
+    }
+    match (tail.len() as u64).checked_sub(footer) {
+        Some(before) => Ok(tail.slice(before as usize..)),
+        None => Err(damaged("has become shorter while it was read")),
+    }
+}
+
 fn hull(left: Range<u64>, right: Range<u64>) -> Range<u64> {
     left.start.min(right.start)..left.end.max(right.end)
 }
 
-/// Runs a decoder over bytes that may be anything: Polars reports some damage as an error and meets other damage with
-/// a panic, which must not take a sweep down with it.
+/// Runs a decoder over bytes that may not be what was written: Polars reports some damage as an error and meets other
+/// damage with a panic, which must not take a sweep down with it. This is the second line only: see the top of the file
+/// for what it cannot catch.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, PolarsError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),

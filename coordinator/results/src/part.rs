@@ -3,6 +3,9 @@
 //! A part is called `<order>.<unique>.l<level>.parquet`. The order is the time at which it, or the oldest part that was
 //! compacted into it, was written: readers that find two rows of one id and no other reason to prefer one take the
 //! first in this order, before and after compaction alike.
+//!
+//! A part is a Parquet file of the one [`schema`], sealed: its footer says which sweep it belongs to, which parts it
+//! replaces if any, and last the digest of the whole file (see [`seal`](crate::seal)).
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,9 +92,26 @@ pub(crate) struct Part {
     pub(crate) footprint: u64,
 }
 
+/// Whether a part's seal is still to be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Nothing is known of the part, or much depends on it.
+    Verify,
+    /// This process has written the part, or has verified it before.
+    Verified,
+}
+
 /// Opens a part and makes sure that it is one.
-pub(crate) fn open(folder: &Folder, object: &Object) -> Result<Parquet, StoreError> {
-    let file = Parquet::open(folder, &object.key, object.size)?;
+///
+/// The seal comes before the format's version: what a file says of itself is looked at only once it is known to be what
+/// was written. So a part without a seal is damaged, whatever its format. Programs of before there were seals have
+/// written such parts, as format 1 too; none of them was released, and to take their word would mean to decode what
+/// nobody vouches for. A reader of before reads sealed parts as well as ever, which is why the format keeps its number.
+pub(crate) fn open(folder: &Folder, object: &Object, trust: Trust) -> Result<Parquet, StoreError> {
+    let file = match trust {
+        Trust::Verify => Parquet::open_sealed(folder, &object.key, object.size)?,
+        Trust::Verified => Parquet::open(folder, &object.key, object.size)?,
+    };
     let damaged = |reason: String| StoreError::damaged(&folder.path(&object.key), reason);
     let Some(footer) = file.footer() else {
         return Err(damaged("is not one of this program's files".to_owned()));

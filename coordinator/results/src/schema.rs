@@ -1,5 +1,8 @@
 //! The one schema of all parts.
 //!
+//! It says what a sealed file's columns must be; whether the file is still what was written is the seal's matter, and
+//! known before the columns are looked at.
+//!
 //! The columns that resuming looks at come first, side by side, so that one short read a row group fetches them all.
 //! A metric that the catalogue has gained since a part was written is absent there and reads as null; one that it has
 //! lost is passed over. Everything else must be there with its type, or the file is none of ours.
@@ -66,8 +69,20 @@ pub(crate) const HOSTS: [&str; 3] = ["host.name", "host.worker", "host.isa"];
 pub(crate) const ENGINE_VERSION: &str = "engine.version";
 
 /// The numbers of an epoch, as columns of the curves.
-pub(crate) const CURVES: [&str; 9] =
-    ["loss", "pnl_mean", "pnl_variance", "mean_cost", "sharpe", "grad_norm", "damping", "validation_loss", "seconds"];
+pub(crate) const CURVES: [&str; 12] = [
+    "loss",
+    "pnl_mean",
+    "pnl_variance",
+    "mean_cost",
+    "sharpe",
+    "grad_norm",
+    "damping",
+    "validation_loss",
+    "step_norm",
+    "trust_ratio",
+    "factor_condition",
+    "seconds",
+];
 
 /// The numbers of a point of a path.
 pub(crate) const PATH: [&str; 3] = ["price", "variance", "position"];

@@ -12,7 +12,7 @@ use crate::index::{Index, Place};
 use crate::location::{Folder, Location, Object};
 use crate::lock::{Lock, Mode};
 use crate::parquet::Parquet;
-use crate::part::{self, Part, PartName};
+use crate::part::{self, Part, PartName, Trust};
 use crate::{compact, decode};
 
 /// What results are opened for.
@@ -139,7 +139,7 @@ impl Store {
             return Ok(());
         }
         records.iter().try_for_each(encode::check)?;
-        let bytes = encode::part_bytes(records, self.footer.pairs(&[]));
+        let bytes = encode::part_bytes(records, &self.footer);
         let bytes = bytes.map_err(|error| StoreError::damaged(self.folder.root(), error.to_string()))?;
         let size = bytes.len() as u64;
         let bytes = bytes::Bytes::from(bytes);
@@ -165,9 +165,9 @@ impl Store {
     }
 
     /// Opens the part in a slot.
-    pub(crate) fn open_part(&self, slot: u32) -> Result<Parquet, StoreError> {
+    pub(crate) fn open_part(&self, slot: u32, trust: Trust) -> Result<Parquet, StoreError> {
         let part = self.part(slot).expect("entries point to parts that are there");
-        part::open(&self.folder, &Object { key: part.name.key(), size: part.size })
+        part::open(&self.folder, &Object { key: part.name.key(), size: part.size }, trust)
     }
 
     pub(crate) fn allow_writing(&self, what: &'static str) -> Result<(), StoreError> {
@@ -243,7 +243,7 @@ impl Store {
         listed.sort_by(|left, right| left.0.cmp(&right.0));
         let mut replaced: Vec<String> = Vec::new();
         for (name, object) in listed {
-            let file = match part::open(&self.folder, &object) {
+            let file = match part::open(&self.folder, &object, Trust::Verify) {
                 Ok(file) => file,
                 Err(StoreError::Damaged { reason, .. }) => {
                     self.put_aside(&object.key, reason);

@@ -40,7 +40,7 @@ fn optional() -> impl Strategy<Value = Option<f64>> {
 }
 
 fn epoch() -> impl Strategy<Value = Epoch> {
-    (0_u32..200, proptest::array::uniform9(optional())).prop_map(|(epoch, v)| Epoch {
+    (0_u32..200, proptest::array::uniform12(optional())).prop_map(|(epoch, v)| Epoch {
         epoch,
         loss: v[0],
         pnl_mean: v[1],
@@ -50,7 +50,10 @@ fn epoch() -> impl Strategy<Value = Epoch> {
         grad_norm: v[5],
         damping: v[6],
         validation_loss: v[7],
-        seconds: v[8],
+        step_norm: v[8],
+        trust_ratio: v[9],
+        factor_condition: v[10],
+        seconds: v[11],
     })
 }
 

@@ -1,6 +1,7 @@
 //! What the store promises.
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -137,17 +138,8 @@ fn torn_and_foreign_files_are_set_aside_and_stay() {
     for content in torn(&whole) {
         fs::write(&part, &content).unwrap();
         let mut store = open(&place, Access::Write);
-        // Where a missing piece hits results only, the index cannot know; the merge does.
-        if store.set_aside().is_empty() {
-            assert_eq!(store.index().len(), 2);
-            assert!(matches!(store.merge(&common::Plan::of([1, 2])), Err(StoreError::Damaged { .. })));
-            let damaged = PathBuf::from(format!("{}.damaged", part.display()));
-            assert_eq!(fs::read(&damaged).unwrap(), content);
-            fs::remove_file(damaged).unwrap();
-            continue;
-        }
         assert!(store.index().is_empty());
-        assert_eq!(store.set_aside()[0].path.file_name(), part.file_name());
+        assert_eq!(set_aside(&store), [part.file_name().unwrap()]);
         store.append(&[noop(3)]).unwrap();
         assert_eq!(store.index().len(), 1);
         drop(store);
@@ -169,16 +161,88 @@ fn flipped_bits_are_never_a_panic() {
     drop(store);
     let part = parts(&place).remove(0);
     let whole = fs::read(&part).unwrap();
-    for at in (0..whole.len()).step_by(41) {
+    // Every eleventh byte, so that each bit has its turn, and every byte of the seal and of what lies around it.
+    let seal = find(&whole, SEAL);
+    let places = (0..whole.len()).filter(|at| at % 11 == 0 || (seal - 50..seal + 150).contains(at));
+    for at in places {
         let mut content = whole.clone();
-        content[at] ^= 0x55;
+        content[at] ^= 1 << (at % 8);
         fs::write(&part, &content).unwrap();
-        let store = open(&place, Access::Write);
-        let outcome = store.merge(&common::Plan::of([1, 2]));
-        assert!(matches!(outcome, Ok(_) | Err(StoreError::Damaged { .. })), "{at}: {outcome:?}");
-        drop(store);
-        let _ = fs::remove_file(format!("{}.damaged", part.display()));
+        let store = open(&place, Access::Read);
+        assert_eq!(set_aside(&store), [part.file_name().unwrap()], "byte {at}");
+        assert!(store.index().is_empty(), "byte {at}");
     }
+    // What is set aside is no obstacle to going on.
+    let mut store = open(&place, Access::Write);
+    store.append(&[noop(2)]).unwrap();
+    let summary = store.merge(&common::Plan::of([1, 2])).unwrap();
+    assert_eq!((summary.runs, summary.missing), (1, 1));
+}
+
+/// The key under which a part's seal lies in its footer.
+const SEAL: &[u8] = b"hedgesweep.seal";
+
+fn find(content: &[u8], wanted: &[u8]) -> usize {
+    content.windows(wanted.len()).position(|window| window == wanted).unwrap()
+}
+
+/// The names of the files that were set aside.
+fn set_aside(store: &Store) -> Vec<&OsStr> {
+    store.set_aside().iter().filter_map(|file| file.path.file_name()).collect()
+}
+
+#[test]
+fn a_part_without_a_seal_is_set_aside_whatever_it_says() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = open(&place, Access::Write);
+    store.append(&[noop(1)]).unwrap();
+    drop(store);
+    let part = parts(&place).remove(0);
+    let mut content = fs::read(&part).unwrap();
+    let at = find(&content, SEAL);
+    // As a program of before there were seals would have written it, but for a pair that means nothing.
+    content[at..at + SEAL.len()].copy_from_slice(b"hedgesweep.none");
+    fs::write(&part, &content).unwrap();
+    let store = open(&place, Access::Read);
+    assert!(store.index().is_empty());
+    let reason = &store.set_aside()[0].reason;
+    assert!(reason.starts_with("carries no seal"), "{reason}");
+}
+
+#[test]
+fn a_part_that_is_torn_while_the_store_is_open_is_put_out_of_the_way_by_the_merge() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = open(&place, Access::Write);
+    store.append(&[full(1, 5, 3)]).unwrap();
+    store.append(&[noop(2)]).unwrap();
+    let part = parts(&place).remove(0);
+    let half = fs::read(&part).unwrap()[..1000].to_vec();
+    fs::write(&part, &half).unwrap();
+    assert!(matches!(store.merge(&common::Plan::of([1, 2])), Err(StoreError::Damaged { .. })));
+    let damaged = PathBuf::from(format!("{}.damaged", part.display()));
+    assert_eq!(fs::read(damaged).unwrap(), half);
+    drop(store);
+    let summary = open(&place, Access::Write).merge(&common::Plan::of([1, 2])).unwrap();
+    assert_eq!((summary.runs, summary.missing), (1, 1));
+}
+
+#[test]
+fn a_part_that_has_changed_since_it_was_written_is_not_compacted_under_a_new_seal() {
+    let place = tempfile::tempdir().unwrap();
+    let mut store = open(&place, Access::Write);
+    for n in 0..15 {
+        store.append(&[full(n, 2, 0)]).unwrap();
+    }
+    let part = parts(&place).remove(7);
+    let mut content = fs::read(&part).unwrap();
+    content[1000] ^= 1;
+    fs::write(&part, &content).unwrap();
+    store.append(&[full(15, 2, 0)]).unwrap();
+    assert_eq!(parts(&place).len(), 16, "all stay as they are");
+    drop(store);
+    let store = open(&place, Access::Read);
+    assert_eq!(set_aside(&store), [part.file_name().unwrap()]);
+    assert_eq!(store.index().len(), 15);
 }
 
 fn table(place: &Path, name: &str) -> Vec<u8> {
@@ -198,12 +262,22 @@ fn sixteen_parts_become_one_and_nothing_is_lost() {
     store.merge(&common::Plan::of(0..101)).unwrap();
     let before = table(place.path(), results::CURVES);
     drop(store);
+    // Compacted parts are sealed as they stream by.
     let store = open(&place, Access::Write);
+    assert_eq!(store.set_aside(), []);
     assert_eq!(store.index().len(), 101);
     assert_eq!(store.index().get(id(50)).unwrap().status, Status::Ok);
     assert_eq!(store.index().get(id(100)).unwrap().status, Status::Failed);
     store.merge(&common::Plan::of(0..101)).unwrap();
     assert_eq!(table(place.path(), results::CURVES), before);
+    drop(store);
+    let compacted = parts(&place).into_iter().find(|path| path.to_str().unwrap().contains(".l1.")).unwrap();
+    let mut content = fs::read(&compacted).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(&compacted, content).unwrap();
+    let store = open(&place, Access::Read);
+    assert_eq!(set_aside(&store), [compacted.file_name().unwrap()]);
 }
 
 #[test]

@@ -83,7 +83,9 @@ fn estimated_bytes(spec: &Spec, plan: &Plan) -> u64 {
     let epochs = config.training.epochs as f64;
     let held_out = [config.evaluation.validation_paths, config.evaluation.test_paths];
     let sets = held_out.into_iter().filter(|paths| *paths > 0).count() as f64;
-    let mut bytes = RUN + HELD_OUT * sets;
+    // A classical hedge has the same metrics on the test set as the network.
+    let hedges = config.evaluation.hedges.len() as f64;
+    let mut bytes = RUN + HELD_OUT * (sets + hedges);
     if config.training.epochs > 0 {
         bytes += TRAINED;
     }
@@ -99,9 +101,10 @@ fn estimated_bytes(spec: &Spec, plan: &Plan) -> u64 {
     }
     if let Some(samples) = &spec.record.samples {
         for set in &samples.sets {
+            let training_paths = config.training.batches() * config.training.batch_size;
             let (paths, times) = match set {
-                engine::record::SampleSet::Train if samples.all_epochs => (config.training.batch_size, epochs),
-                engine::record::SampleSet::Train => (config.training.batch_size, 1.0),
+                engine::record::SampleSet::Train if samples.all_epochs => (training_paths, epochs),
+                engine::record::SampleSet::Train => (training_paths, 1.0),
                 engine::record::SampleSet::Validation => (config.evaluation.validation_paths, 1.0),
                 engine::record::SampleSet::Test => (config.evaluation.test_paths, 1.0),
             };

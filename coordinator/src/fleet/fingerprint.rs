@@ -22,6 +22,9 @@ pub(super) fn fingerprint(output: &RunOutput) -> u64 {
             epoch.grad_norm,
             epoch.damping,
             epoch.validation_loss,
+            epoch.step_norm,
+            epoch.trust_ratio,
+            epoch.factor_condition,
         ] {
             digest.number(value);
         }

@@ -41,12 +41,14 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
     if let Some(tune) = spec.compare.as_ref().and_then(|compare| compare.tune.as_ref()) {
         wanted.push(&tune.by);
     }
-    let runs = Runs::load(&tables, wanted)?;
+    let references = analysis::reference_columns(metrics.iter().map(|(name, _)| name.as_str()));
+    let runs = Runs::load(&tables, wanted.into_iter().chain(references.iter().map(String::as_str)))?;
     let Some(question) = question(spec, plan, metrics) else {
         tables.remove_comparisons()?;
         let blocks = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
         let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tune: None };
         text.push_str(&show::blocks(&goal, &blocks));
+        text.push_str(&sensitivities(&tables, &spec.metric.name)?);
         return Ok(Outcome { text, files });
     };
     let comparisons: Vec<Comparison> = analysis::compare(&runs, &question).or_exit(Exit::Internal)?;
@@ -75,6 +77,18 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         tables.remove_pooled()?;
     }
     Ok(Outcome { text, files })
+}
+
+/// What each swept parameter does to the primary endpoint, to costs and to turnover.
+fn sensitivities(tables: &Tables, endpoint: &str) -> Result<String, Failure> {
+    let others = ["test.mean_cost", "test.turnover"].into_iter().filter(|name| *name != endpoint);
+    let metrics: Vec<String> = std::iter::once(endpoint).chain(others).map(str::to_owned).collect();
+    let runs = Runs::load(tables, metrics.iter().map(String::as_str))?;
+    let mut all = Vec::new();
+    for parameter in tables.swept() {
+        all.extend(analysis::sensitivity(&runs, &parameter, &tables.words(&parameter)?, &metrics));
+    }
+    Ok(show::sensitivities(&all, &metrics))
 }
 
 fn pooled_failure(error: PooledError) -> Failure {

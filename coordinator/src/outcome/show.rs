@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use analysis::{Block, Line};
+use analysis::{Block, Line, Sensitivity};
 use comfy_table::{Cell, CellAlignment, Table};
 use engine::metrics::Direction;
 use sweep::spec::Tune;
@@ -46,6 +46,29 @@ pub(super) fn blocks(heading: &Heading<'_>, blocks: &[Block]) -> String {
     }
     text.push('\n');
     text
+}
+
+/// The sensitivity to every swept parameter in one table; nothing if nothing was swept.
+pub(super) fn sensitivities(all: &[Sensitivity], metrics: &[String]) -> String {
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut table = plain_table();
+    let header = ["parameter", "value", "runs"].map(str::to_owned);
+    table.set_header(header.iter().chain(metrics));
+    for Sensitivity { parameter, levels } in all {
+        for level in levels.iter().take(MAX_LINES) {
+            let means = level.means.iter().map(|mean| mean.map_or_else(|| "-".to_owned(), format::significant));
+            let labels = [parameter.clone(), level.value.clone(), format::count(level.runs)];
+            table.add_row(labels.into_iter().chain(means));
+        }
+    }
+    for place in 1..3 + metrics.len() {
+        if let Some(column) = table.column_mut(place) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!("sensitivity · means over all runs that have the value\n{}\n\n", trimmed(&table))
 }
 
 /// A table without frames: it is read by people and cut by `awk`.
@@ -135,6 +158,7 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use analysis::Level;
 
     fn line(arm: &str, verdict: Option<&str>) -> Line {
         Line {
@@ -164,6 +188,20 @@ mod tests {
         for part in ["0.003176", "-0.001100", "-0.81", "<0.001", "no difference", "baseline"] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
+    }
+
+    #[test]
+    fn sensitivities_stand_in_one_table() {
+        let level = |value: &str, mean: Option<f64>| Level { value: value.into(), runs: 24, means: vec![mean] };
+        let levels = vec![level("0.0", Some(3.25)), level("0.01", None)];
+        let table = Sensitivity { parameter: "costs.rate".into(), levels };
+        let text = sensitivities(&[table], &["test.turnover".to_owned()]);
+        let expected = "sensitivity · means over all runs that have the value\n \
+                        parameter   value  runs  test.turnover\n \
+                        costs.rate    0.0    24          3.250\n \
+                        costs.rate   0.01    24              -\n\n";
+        assert_eq!(text, expected);
+        assert_eq!(sensitivities(&[], &[]), "");
     }
 
     #[test]

@@ -29,8 +29,9 @@ macro_rules! columns {
 }
 
 /// Every column but the epoch's number.
-const COLUMNS: [Column; 9] =
-    columns![loss pnl_mean pnl_variance mean_cost sharpe grad_norm damping validation_loss seconds];
+const COLUMNS: [Column; 12] = columns![
+    loss pnl_mean pnl_variance mean_cost sharpe grad_norm damping validation_loss step_norm trust_ratio factor_condition seconds
+];
 
 /// Rows as columns. A column of absent values alone stays empty.
 pub(super) fn to_wire(rows: &[Epoch]) -> Curves {

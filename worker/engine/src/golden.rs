@@ -1,4 +1,4 @@
-//! Golden values for the tests, made by `tests/golden/engine.py`, and how they are compared.
+//! Golden values for the tests, made by the scripts in `tests/golden`, and how they are compared.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -11,12 +11,20 @@ pub(crate) struct Golden(BTreeMap<String, Value>);
 /// The golden values of the engine's parts.
 pub(crate) fn engine() -> &'static Golden {
     static GOLDEN: OnceLock<Golden> = OnceLock::new();
-    GOLDEN.get_or_init(|| {
-        Golden(serde_json::from_str(include_str!("../tests/golden/engine.json")).expect("golden values are JSON"))
-    })
+    GOLDEN.get_or_init(|| Golden::parse(include_str!("../tests/golden/engine.json")))
+}
+
+/// The golden steps of K-FAC, made by `tests/golden/kfac.py`.
+pub(crate) fn kfac() -> &'static Golden {
+    static GOLDEN: OnceLock<Golden> = OnceLock::new();
+    GOLDEN.get_or_init(|| Golden::parse(include_str!("../tests/golden/kfac.json")))
 }
 
 impl Golden {
+    fn parse(content: &str) -> Golden {
+        Golden(serde_json::from_str(content).expect("golden values are JSON"))
+    }
+
     /// The numbers of a name.
     pub(crate) fn numbers(&self, name: &str) -> Vec<f64> {
         let list = self.0.get(name).unwrap_or_else(|| panic!("no golden values {name}"));

@@ -11,8 +11,11 @@ pub mod evaluation;
 pub mod features;
 #[cfg(test)]
 mod golden;
+pub mod hedges;
 pub mod identity;
+mod isa;
 mod kernel;
+mod lanes;
 pub mod loss;
 pub mod market;
 mod memory;
@@ -26,7 +29,7 @@ pub mod random;
 pub mod real;
 pub mod record;
 mod run;
-mod score;
+mod shared;
 pub mod statistics;
 pub mod trainer;
 pub mod training;
@@ -35,10 +38,11 @@ pub use config::{Preset, RunConfig, Value};
 pub use identity::RunId;
 pub use observer::{Observer, Phase, Unobserved};
 pub use record::{RunOutput, RunRecord, RunResult, Status};
-pub use run::{EngineError, run};
+pub use run::{EngineError, run, run_sharing};
+pub use shared::Shared;
 
 /// The version of the numbers: raised whenever a config's results change in any bit, so that ids change with them.
-pub const NUMERIC_VERSION: u32 = 1;
+pub const NUMERIC_VERSION: u32 = 2;
 
 /// The engine's version, as recorded with each result.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

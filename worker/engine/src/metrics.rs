@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::hedges::Hedge;
+
 /// Which way a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -31,6 +33,8 @@ pub struct Metric {
 const NO_EPOCH: &str = "there is no epoch";
 const NO_PATHS: &str = "the set has no paths";
 const NO_TARGET: &str = "there is no target, or it is not reached";
+const NO_HEDGE: &str = "the hedge is not among `evaluation.hedges`, or the test set has no paths";
+const NO_CONTRACT: &str = "there is no contract";
 const PNL_UNIT: &str = "the loss's units";
 
 /// Metrics over the training paths.
@@ -70,6 +74,20 @@ const TRAIN: &[(&str, &str, &str, Direction, &str)] = &[
         "epochs",
         Direction::Minimize,
         NO_TARGET,
+    ),
+    (
+        "train.epochs",
+        "Number of epochs that training took; fewer than asked for if its patience ended.",
+        "epochs",
+        Direction::Neutral,
+        NO_EPOCH,
+    ),
+    (
+        "train.kept_epoch",
+        "The epoch whose weights are the result and are scored: the last, or with `training.keep: best` the one with the lowest validation loss.",
+        "epochs",
+        Direction::Neutral,
+        NO_EPOCH,
     ),
     (
         "train.feature_correlation",
@@ -116,7 +134,7 @@ const HELD_OUT: &[(&str, &str, &str, Direction)] = &[
     ),
     (
         "max_drawdown",
-        "Mean over paths of the largest fall of the cumulative P&L net of costs, which begins at 0, from its running maximum.",
+        "Mean over paths of the largest fall of the cumulative P&L net of costs, with the contract at its Heston price, from its running maximum; both begin at 0.",
         PNL_UNIT,
         Direction::Minimize,
     ),
@@ -142,8 +160,42 @@ pub fn catalogue() -> &'static [Metric] {
                 null_when: NO_PATHS,
             })
         });
-        train.chain(held_out).collect()
+        let hedges = Hedge::WORDS.iter().filter_map(|word| Hedge::from_word(word)).flat_map(of_hedge);
+        let contract = Metric {
+            name: "contract.premium".to_owned(),
+            definition: "What is charged for the contract, which the seller receives and the buyer pays.",
+            unit: "currency",
+            direction: Direction::Neutral,
+            null_when: NO_CONTRACT,
+        };
+        train.chain(held_out).chain([contract]).chain(hedges).collect()
     })
+}
+
+/// The metrics of a classical hedge on the test set.
+fn of_hedge(hedge: Hedge) -> impl Iterator<Item = Metric> {
+    let scores = HELD_OUT.iter().map(move |&(name, definition, unit, direction)| Metric {
+        name: format!("hedge.{}.{name}", hedge.word()),
+        definition,
+        unit,
+        direction,
+        null_when: NO_HEDGE,
+    });
+    let chosen = (!hedge.strategy().risk_aversions().is_empty()).then(|| Metric {
+        name: format!("hedge.{}.risk_aversion", hedge.word()),
+        definition: "The risk aversion that the validation set chose, by CVaR at 95%.",
+        unit: "1/currency",
+        direction: Direction::Neutral,
+        null_when: NO_HEDGE,
+    });
+    let distance = Metric {
+        name: format!("hedge.{}.distance", hedge.word()),
+        definition: "Mean distance |δ − δ'| of the network's positions from this hedge's, over the test paths and decisions.",
+        unit: "units of the underlying",
+        direction: Direction::Neutral,
+        null_when: "the hedge is not among `evaluation.hedges`, or the test set has no paths, or too many to keep",
+    };
+    scores.chain([distance]).chain(chosen)
 }
 
 /// The place of a metric in the catalogue.

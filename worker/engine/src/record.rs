@@ -55,8 +55,15 @@ pub struct Epoch {
     pub sharpe: Option<f64>,
     /// Norm of the gradient of what is trained, before clipping.
     pub grad_norm: Option<f64>,
-    /// K-FAC's damping; `None` for other optimisers.
+    /// K-FAC's damping in the last batch; `None` for other optimisers.
     pub damping: Option<f64>,
+    /// Mean norm of the batches' steps.
+    pub step_norm: Option<f64>,
+    /// K-FAC's last trust ratio: the change of a batch's loss by its step over the change that the quadratic model foresaw.
+    /// `None` where the damping is fixed, and in epochs in which it did not look.
+    pub trust_ratio: Option<f64>,
+    /// The largest condition number (1-norm) of K-FAC's damped factors in any batch; `None` for other optimisers.
+    pub factor_condition: Option<f64>,
     /// Loss on the validation set, in epochs that look at it.
     pub validation_loss: Option<f64>,
     /// Seconds since the run began. The engine has no clock: the caller fills this in. Provenance.

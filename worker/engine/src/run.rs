@@ -1,19 +1,26 @@
 //! One run, whole.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use crate::RunConfig;
-use crate::features::{Features, ScalesFit, network_inputs};
+use crate::config::Section;
+use crate::evaluation::{HeldOut, Score, ScoreRules};
+use crate::features::{Inputs, Normalization, Scales, ScalesFit};
+use crate::hedges::HedgeScores;
+use crate::identity::section_digest;
 use crate::market::Paths;
 use crate::metrics::Metrics;
 use crate::network::{Init, InitialWeights, Layout, WeightsError, draw_weights, read_weights};
 use crate::observer::{Observer, Phase};
-use crate::pnl::Moves;
-use crate::random::{Normals, Purpose};
+use crate::pnl::{Accounts, Moves};
+use crate::pricing::PricingError;
+use crate::random::Purpose;
 use crate::record::{Epoch, PathPoint, RunResult, SampleSet, Status};
-use crate::score::{BLOCK_PATHS, Score};
-use crate::statistics::{Moments, mean_absolute_correlation};
+use crate::shared::{Key, Shared};
+use crate::statistics::mean_absolute_correlation;
 use crate::trainer::{Breakdown, StepReport, Trainer, TrainerParts};
+use crate::training::{Selection, TrainingSet, TrainingSummary};
 
 /// Why a run could not be done. Divergence is a result, not an error.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -29,7 +36,10 @@ pub enum EngineError {
     },
     /// The initial weights do not fit the network.
     #[error(transparent)]
-    Weights(#[from] crate::network::WeightsError),
+    Weights(#[from] WeightsError),
+    /// The contract has no price: the market's parameters are far from any market's.
+    #[error(transparent)]
+    Pricing(#[from] PricingError),
     /// The observer ended the run.
     #[error("cancelled after epoch {epoch}")]
     Cancelled {
@@ -38,26 +48,42 @@ pub enum EngineError {
     },
 }
 
-/// Does one run: simulate, train, evaluate.
-///
-/// The observer hears [`Phase::Simulate`] and [`Phase::Train`] for every epoch, [`Phase::Evaluate`] once if there are
-/// held-out paths, and [`Phase::Done`]. The last epoch's `validation_loss` is known after evaluation: the result's curve
-/// has it, the observer's epoch does not.
+/// Does one run on its own: [`run_sharing`] with nothing to share.
 ///
 /// # Errors
 /// See [`EngineError`].
 pub fn run(config: &RunConfig, observer: &mut dyn Observer) -> Result<RunResult, EngineError> {
+    run_sharing(config, &Shared::default(), observer)
+}
+
+/// Does one run: simulate, train, evaluate. What other runs of the same market have computed is taken from `shared`,
+/// which changes no number.
+///
+/// The observer hears [`Phase::Simulate`] and [`Phase::Train`] for every batch, [`Phase::Evaluate`] whenever there is a
+/// held-out set to score, and [`Phase::Done`]. Where only the last epoch is scored on the validation set, its
+/// `validation_loss` is known after evaluation: the result's curve has it, the observer's epoch does not.
+///
+/// # Errors
+/// See [`EngineError`].
+pub fn run_sharing(config: &RunConfig, shared: &Shared, observer: &mut dyn Observer) -> Result<RunResult, EngineError> {
     let errors = config.check();
     if !errors.is_empty() {
         return Err(EngineError::Config(errors));
     }
-    let sets = held_out_sets(config);
+    let accounts = Accounts::of(config)?;
     let mut outcome = Outcome::default();
-    if config.training.epochs > 0 || !sets.is_empty() {
+    if let Some(premium) = config.premium()? {
+        outcome.metrics.set("contract.premium", premium);
+    }
+    let run = Run { config, accounts, shared };
+    if config.training.epochs > 0 || run.is_evaluated() {
         let layout = config.network.layout(config.features.features.len());
         let weights = initial_weights(config, &layout)?;
-        if let Some(weights) = train(config, &layout, weights, observer, &mut outcome)? {
-            evaluate(config, &weights, &sets, observer, &mut outcome);
+        observer.phase(Phase::Simulate);
+        let set = TrainingSet::new(config);
+        let scales = (config.features.normalization == Normalization::Fixed).then(|| set.scales(config));
+        if let Some(trained) = run.train(&layout, weights, set, scales.as_ref(), observer, &mut outcome)? {
+            run.evaluate(&trained, scales.as_ref(), observer, &mut outcome)?;
         }
     } else {
         attached_weights(config)?;
@@ -98,24 +124,6 @@ impl Outcome {
     }
 }
 
-/// A set that is scored after training.
-struct HeldOutSet {
-    set: SampleSet,
-    purpose: Purpose,
-    count: usize,
-}
-
-/// The held-out sets that have paths.
-fn held_out_sets(config: &RunConfig) -> Vec<HeldOutSet> {
-    let evaluation = &config.evaluation;
-    let sets = [
-        (SampleSet::Validation, Purpose::Validation, evaluation.validation_paths),
-        (SampleSet::Test, Purpose::Test, evaluation.test_paths),
-    ];
-    let with_paths = sets.into_iter().filter(|(_, _, count)| *count > 0);
-    with_paths.map(|(set, purpose, count)| HeldOutSet { set, purpose, count: count as usize }).collect()
-}
-
 /// The attached weights, if the config names any.
 fn attached_weights(config: &RunConfig) -> Result<Option<&InitialWeights>, EngineError> {
     match config.network.init() {
@@ -133,84 +141,213 @@ fn initial_weights(config: &RunConfig, layout: &Layout) -> Result<Vec<f32>, Engi
     Ok(weights.into_iter().map(|weight| weight as f32).collect())
 }
 
-/// Where training paths come from: path k of the seed's stream is row k mod B of epoch k div B, whatever B is.
-struct TrainingSet<'a> {
-    config: &'a RunConfig,
-    normals: Box<dyn Normals>,
-    paths: Paths,
-    next: u64,
-}
-
-impl<'a> TrainingSet<'a> {
-    fn new(config: &'a RunConfig) -> TrainingSet<'a> {
-        let model = config.market.model();
-        let paths = Paths::zeros(config.training.batch_size as usize, model.steps() + 1);
-        TrainingSet { config, normals: model.training_normals(config.seed), paths, next: 0 }
-    }
-
-    /// Simulates the next batch.
-    fn advance(&mut self) {
-        self.paths.simulate(self.config.market.model(), &mut *self.normals, self.next);
-        self.next += self.paths.count() as u64;
-    }
-}
-
-/// Trains, and returns the weights, or nothing if the run diverged.
-fn train(
-    config: &RunConfig,
-    layout: &Layout,
+/// What training leaves for evaluation.
+struct Trained {
     weights: Vec<f32>,
-    observer: &mut dyn Observer,
-    outcome: &mut Outcome,
-) -> Result<Option<Vec<f32>>, EngineError> {
-    if config.training.epochs == 0 {
-        return Ok(Some(weights));
+    /// The epoch whose weights they are; 0 for the initial ones.
+    epoch: u32,
+}
+
+/// A run under way.
+struct Run<'a> {
+    config: &'a RunConfig,
+    accounts: Accounts,
+    shared: &'a Shared,
+}
+
+impl Run<'_> {
+    fn is_evaluated(&self) -> bool {
+        self.config.evaluation.validation_paths > 0 || self.config.evaluation.test_paths > 0
     }
-    observer.phase(Phase::Simulate);
-    let mut set = TrainingSet::new(config);
-    let mut trainer = trainer(config, layout, weights);
-    let mut batch = Batch::default();
-    let mut summary = TrainingSummary::default();
-    for number in 1..=config.training.epochs as u32 {
-        observer.phase(Phase::Simulate);
-        set.advance();
-        observer.phase(Phase::Train);
-        batch.fill(config, &set.paths);
-        let damping = trainer.damping();
-        let report = trainer.step(&batch.inputs, &batch.moves);
-        let epoch = summary.take(number, damping, &report, &trainer);
-        outcome.error = report.breakdown.map(|what| format!("epoch {number}: {what}"));
-        if report.breakdown != Some(Breakdown::Loss) {
-            observer.samples(SampleSet::Train, number, trainer.pnl(), trainer.cost());
-        }
-        let flow = observer.epoch(&epoch);
-        outcome.curves.push(epoch);
-        if flow == ControlFlow::Break(()) {
-            return Err(EngineError::Cancelled { epoch: number });
-        }
-        if outcome.error.is_some() {
+
+    /// A held-out set, which all runs in a market share; `None` for one without paths.
+    fn held_out(&self, set: SampleSet) -> Result<Option<Arc<HeldOut>>, PricingError> {
+        let evaluation = &self.config.evaluation;
+        let (purpose, count) = match set {
+            SampleSet::Train => return Ok(None),
+            SampleSet::Validation => (Purpose::Validation, evaluation.validation_paths),
+            SampleSet::Test => (Purpose::Test, evaluation.test_paths),
+        };
+        if count == 0 {
             return Ok(None);
         }
+        let key = self.key(&[Section::Market, Section::Contract], &[set.word(), &count.to_string()]);
+        let make = || HeldOut::new(self.config, purpose, count as usize);
+        self.shared.get(key, HeldOut::bytes, make).map(Some)
     }
-    summary.write_metrics(config, &outcome.curves, &mut outcome.metrics);
-    let seen: Vec<f64> = trainer.head_inputs().iter().copied().map(f64::from).collect();
-    if let Some(correlation) = mean_absolute_correlation(&seen, layout.head_inputs()) {
-        outcome.metrics.set("train.feature_correlation", correlation);
-    }
-    Ok(Some(trainer.weights().to_vec()))
-}
 
-/// The network and what trains it, before the first step.
-fn trainer<'a>(config: &'a RunConfig, layout: &'a Layout, weights: Vec<f32>) -> Trainer<'a, f32> {
-    Trainer::new(TrainerParts {
-        policy: config.network.policy(config.features.features.len()),
-        layout,
-        weights,
-        stepper: config.optimizer.stepper(layout),
-        objective: config.loss.objective(),
-        costs: config.costs.model(),
-        grad_clip: config.training.grad_clip,
-    })
+    /// A digest of these sections and words.
+    fn key(&self, sections: &[Section], words: &[&str]) -> Key {
+        let mut bytes = Vec::new();
+        let mut scratch = Vec::new();
+        for section in sections {
+            bytes.extend_from_slice(&section_digest(self.config, *section, &mut scratch));
+        }
+        bytes.extend_from_slice(words.join(" ").as_bytes());
+        *blake3::hash(&bytes).as_bytes().first_chunk().expect("32 bytes hold 16")
+    }
+
+    /// Trains; nothing if the run diverged.
+    fn train(
+        &self,
+        layout: &Layout,
+        weights: Vec<f32>,
+        mut set: TrainingSet<'_>,
+        scales: Option<&Scales>,
+        observer: &mut dyn Observer,
+        outcome: &mut Outcome,
+    ) -> Result<Option<Trained>, EngineError> {
+        if self.config.training.epochs == 0 {
+            return Ok(Some(Trained { weights, epoch: 0 }));
+        }
+        let mut selection = Selection::new(&self.config.training);
+        let validation = if selection.needs_every_epoch() {
+            observer.phase(Phase::Evaluate);
+            self.held_out(SampleSet::Validation)?
+        } else {
+            None
+        };
+        let mut trainer = self.trainer(layout, weights);
+        let mut batch = Batch::default();
+        let mut summary = TrainingSummary::default();
+        for number in 1..=self.config.training.epochs as u32 {
+            let breakdown = self.epoch(number, &mut set, scales, &mut trainer, &mut batch, &mut summary, observer);
+            outcome.error = breakdown.map(|what| format!("epoch {number}: {what}"));
+            if breakdown != Some(Breakdown::Loss) {
+                let (pnl, cost) = summary.samples();
+                observer.samples(SampleSet::Train, number, pnl, cost);
+            }
+            let mut epoch = summary.end_epoch(number);
+            if let (None, Some(validation)) = (breakdown, &validation) {
+                observer.phase(Phase::Evaluate);
+                let score = self.score(trainer.weights(), scales, validation);
+                epoch.validation_loss = Some(score.loss(self.config)).filter(|loss| loss.is_finite());
+            }
+            let enough = selection.take(number.into(), epoch.validation_loss, trainer.weights());
+            let flow = observer.epoch(&epoch);
+            outcome.curves.push(epoch);
+            if flow == ControlFlow::Break(()) {
+                return Err(EngineError::Cancelled { epoch: number });
+            }
+            if outcome.error.is_some() {
+                return Ok(None);
+            }
+            if enough {
+                break;
+            }
+        }
+        summary.write_metrics(self.config, &outcome.curves, &mut outcome.metrics);
+        let seen: Vec<f64> = trainer.head_inputs().iter().copied().map(f64::from).collect();
+        if let Some(correlation) = mean_absolute_correlation(&seen, layout.head_inputs()) {
+            outcome.metrics.set("train.feature_correlation", correlation);
+        }
+        let (epoch, weights) = selection.finish(trainer.weights());
+        outcome.metrics.set("train.kept_epoch", epoch as f64);
+        Ok(Some(Trained { weights, epoch: epoch as u32 }))
+    }
+
+    /// Makes the steps of one epoch, up to the first that breaks down.
+    #[expect(clippy::too_many_arguments, reason = "the training loop's state, each with its own owner")]
+    fn epoch(
+        &self,
+        number: u32,
+        set: &mut TrainingSet<'_>,
+        scales: Option<&Scales>,
+        trainer: &mut Trainer<'_, f32>,
+        batch: &mut Batch,
+        summary: &mut TrainingSummary,
+        observer: &mut dyn Observer,
+    ) -> Option<Breakdown> {
+        observer.phase(Phase::Simulate);
+        set.begin_epoch(number.into());
+        for step in 0..self.config.training.batches() {
+            observer.phase(Phase::Simulate);
+            let paths = set.batch(step);
+            observer.phase(Phase::Train);
+            batch.fill(self, paths, scales);
+            let report: StepReport = trainer.step(&mut batch.inputs, &batch.moves);
+            summary.take(&report, trainer.pnl(), trainer.cost());
+            if report.breakdown.is_some() {
+                return report.breakdown;
+            }
+        }
+        None
+    }
+
+    /// The network and what trains it, before the first step.
+    fn trainer<'t>(&'t self, layout: &'t Layout, weights: Vec<f32>) -> Trainer<'t, f32> {
+        Trainer::new(TrainerParts {
+            policy: self.config.network.policy(self.config.features.shape()),
+            layout,
+            weights,
+            stepper: self.config.optimizer.stepper(layout),
+            objective: self.config.loss.objective(),
+            costs: self.config.costs.model(),
+            grad_clip: self.config.training.grad_clip,
+        })
+    }
+
+    fn score(&self, weights: &[f32], scales: Option<&Scales>, set: &HeldOut) -> Score {
+        let own;
+        let scales = match scales {
+            Some(fixed) => fixed,
+            None => {
+                own = set.scales(Inputs::of(self.config));
+                &own
+            }
+        };
+        let rules = ScoreRules { config: self.config, accounts: &self.accounts, scales };
+        Score::of_network(rules, weights, set)
+    }
+
+    /// Scores the weights on the held-out sets, and the classical hedges on the test set.
+    fn evaluate(
+        &self,
+        trained: &Trained,
+        scales: Option<&Scales>,
+        observer: &mut dyn Observer,
+        outcome: &mut Outcome,
+    ) -> Result<(), EngineError> {
+        for set in [SampleSet::Validation, SampleSet::Test] {
+            observer.phase(Phase::Evaluate);
+            let Some(held_out) = self.held_out(set)? else { continue };
+            let score = self.score(&trained.weights, scales, &held_out);
+            if !score.is_finite() {
+                outcome.error = Some(format!("{}: a path's P&L is not finite", set.word()));
+                return Ok(());
+            }
+            score.write_metrics(self.config, set.word(), &mut outcome.metrics);
+            let [pnl, cost] =
+                [&score.pnl, &score.cost].map(|values| values.iter().map(|x| *x as f32).collect::<Vec<f32>>());
+            observer.samples(set, trained.epoch, &pnl, &cost);
+            match set {
+                SampleSet::Validation => note_validation_loss(score.loss(self.config), &mut outcome.curves),
+                SampleSet::Test => {
+                    self.score_hedges(&score, &held_out, outcome)?;
+                    outcome.path = score.path;
+                }
+                SampleSet::Train => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Scores the classical hedges, which all runs with the same market, contract and costs share.
+    fn score_hedges(&self, network: &Score, test: &HeldOut, outcome: &mut Outcome) -> Result<(), EngineError> {
+        if self.config.evaluation.hedges.is_empty() {
+            return Ok(());
+        }
+        let validation = self.held_out(SampleSet::Validation)?;
+        let sections = [Section::Market, Section::Contract, Section::Costs, Section::Evaluation];
+        let scores = self.shared.get(self.key(&sections, &["hedges"]), HedgeScores::bytes, || {
+            // In currency, so the scales have no part in it.
+            let scales = ScalesFit::new(Inputs::of(self.config)).scales();
+            let rules = ScoreRules { config: self.config, accounts: &self.accounts, scales: &scales };
+            Ok::<_, EngineError>(HedgeScores::of(rules, validation.as_deref(), test))
+        })?;
+        scores.write_metrics(self.config, network, &mut outcome.metrics);
+        Ok(())
+    }
 }
 
 /// One batch as the trainer sees it.
@@ -221,94 +358,29 @@ struct Batch {
 }
 
 impl Batch {
-    fn fill(&mut self, config: &RunConfig, paths: &Paths) {
-        let features: &Features = &config.features;
-        let mut fit = ScalesFit::new(features);
-        fit.push(paths);
-        let scales = fit.scales();
-        network_inputs(features, paths, &scales, &mut self.inputs);
-        self.moves.fill(paths, config.loss.objective().units(), &scales);
+    /// Takes these paths, scaled by `scales` or else by their own statistics.
+    fn fill(&mut self, run: &Run<'_>, paths: &Paths, scales: Option<&Scales>) {
+        let inputs = Inputs::of(run.config);
+        let own;
+        let scales = match scales {
+            Some(fixed) => fixed,
+            None => {
+                let mut fit = ScalesFit::new(inputs.clone());
+                fit.push(paths);
+                own = fit.scales();
+                &own
+            }
+        };
+        inputs.fill(paths, scales, &mut self.inputs);
+        self.moves.fill(paths, &run.accounts, scales);
     }
 }
 
-/// The training paths of all epochs, pooled.
-#[derive(Default)]
-struct TrainingSummary {
-    pnl: Moments,
-    cost: Moments,
-}
-
-impl TrainingSummary {
-    /// Takes one epoch's paths, and makes its row of the curves.
-    fn take(&mut self, number: u32, damping: Option<f64>, report: &StepReport, trainer: &Trainer<'_, f32>) -> Epoch {
-        let moments = |values: &[f32]| Moments::of(&values.iter().copied().map(f64::from).collect::<Vec<f64>>());
-        let (pnl, cost) = (moments(trainer.pnl()), moments(trainer.cost()));
-        self.pnl = self.pnl.merge(pnl);
-        self.cost = self.cost.merge(cost);
-        let finite = |number: f64| number.is_finite().then_some(number);
-        Epoch {
-            epoch: number,
-            loss: finite(report.loss),
-            pnl_mean: finite(pnl.mean()),
-            pnl_variance: finite(pnl.population_variance()),
-            mean_cost: finite(cost.mean()),
-            sharpe: finite(pnl.paper_sharpe()),
-            grad_norm: finite(report.grad_norm),
-            damping,
-            validation_loss: None,
-            seconds: None,
-        }
-    }
-
-    fn write_metrics(&self, config: &RunConfig, curves: &[Epoch], metrics: &mut Metrics) {
-        metrics.set("train.pnl_variance", self.pnl.population_variance());
-        metrics.set("train.mean_cost", self.cost.mean());
-        metrics.set("train.sharpe", self.pnl.paper_sharpe());
-        let losses: Vec<f64> = curves.iter().filter_map(|epoch| epoch.loss).collect();
-        let last = &losses[losses.len().saturating_sub(10)..];
-        metrics.set("train.loss_final", losses.last().copied().unwrap_or(f64::NAN));
-        metrics.set("train.loss_last10", Moments::of(last).mean());
-        let reached = config.training.target_loss.and_then(|target| losses.iter().position(|loss| *loss <= target));
-        if let Some(place) = reached {
-            metrics.set("train.epochs_to_target", (place + 1) as f64);
-        }
-    }
-}
-
-/// Scores the weights on the held-out sets.
-fn evaluate(
-    config: &RunConfig,
-    weights: &[f32],
-    sets: &[HeldOutSet],
-    observer: &mut dyn Observer,
-    outcome: &mut Outcome,
-) {
-    if sets.is_empty() {
-        return;
-    }
-    observer.phase(Phase::Evaluate);
-    for HeldOutSet { set, purpose, count } in sets {
-        let score = Score::of(config, weights, *purpose, *count, BLOCK_PATHS);
-        if !score.is_finite() {
-            outcome.error = Some(format!("{}: a path's P&L is not finite", set.word()));
-            return;
-        }
-        score.write_metrics(config, set.word(), &mut outcome.metrics);
-        let [pnl, cost] =
-            [&score.pnl, &score.cost].map(|values| values.iter().map(|x| *x as f32).collect::<Vec<f32>>());
-        observer.samples(*set, config.training.epochs as u32, &pnl, &cost);
-        match set {
-            SampleSet::Validation => note_validation_loss(config, &score, &mut outcome.curves),
-            SampleSet::Test => outcome.path = score.path,
-            SampleSet::Train => {}
-        }
-    }
-}
-
-/// The last epoch is the one that looks at the validation set.
-fn note_validation_loss(config: &RunConfig, score: &Score, curves: &mut [Epoch]) {
-    let loss = score.loss(config);
-    if let Some(last) = curves.last_mut() {
+/// Where only the last epoch looks at the validation set, its loss comes after the training.
+fn note_validation_loss(loss: f64, curves: &mut [Epoch]) {
+    if let Some(last) = curves.last_mut()
+        && last.validation_loss.is_none()
+    {
         last.validation_loss = loss.is_finite().then_some(loss);
     }
 }

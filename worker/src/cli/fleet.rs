@@ -78,7 +78,7 @@ async fn agent(
     options: AgentOptions,
     shutdown: Shutdown,
 ) -> Result<worker::AgentSummary, AgentError> {
-    worker::run(channel, options, Arc::new(EngineRunner), shutdown).await
+    worker::run(channel, options, Arc::new(EngineRunner::default()), shutdown).await
 }
 
 /// The coordinator's address.

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
         }
     };
     let identity = Identity { host: host_name(), worker: "run".into() };
-    let outcome = attempt(&EngineRunner, &config, &Record::default(), &Progress::new(1), &identity);
+    let outcome = attempt(&EngineRunner::default(), &config, &Record::default(), &Progress::new(1), &identity);
     let (output, exit) = match outcome {
         Outcome::Finished(output) => (output, Exit::Success),
         Outcome::Failed(failure) => (RunOutput::failed(failure.message, failure.provenance), Exit::Failure),
@@ -86,6 +86,9 @@ fn curves_to_json(curves: &[Epoch]) -> Json {
         "grad_norm": column(|row| row.grad_norm),
         "damping": column(|row| row.damping),
         "validation_loss": column(|row| row.validation_loss),
+        "step_norm": column(|row| row.step_norm),
+        "trust_ratio": column(|row| row.trust_ratio),
+        "factor_condition": column(|row| row.factor_condition),
         "seconds": column(|row| row.seconds),
     })
 }

@@ -198,8 +198,8 @@ fn required(cx: &mut Context<'_>, fields: &Fields<'_>, name: &str) -> Option<f64
 /// Whether a key is a number, and whether only whole ones.
 fn numeric(cx: &mut Context<'_>, fields: &Fields<'_>, key: &CatalogueKey) -> Option<bool> {
     match key.kind {
-        Kind::Number | Kind::OptionalNumber => Some(false),
-        Kind::Integer | Kind::OptionalInteger => Some(true),
+        Kind::Number | Kind::OptionalNumber | Kind::ChoiceOrNumber(_) => Some(false),
+        Kind::Integer | Kind::OptionalInteger | Kind::ChoiceOrInteger(_) => Some(true),
         _ => {
             let problem = Problem::new(fields.place, fields.here(), "has no range");
             cx.error(problem.allowed(allowed(key)).help("list its `values`"));

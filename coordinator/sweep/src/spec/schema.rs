@@ -269,7 +269,7 @@ fn parameter(key: &CatalogueKey) -> Json {
     let mut properties = Map::new();
     properties.insert("value".into(), one());
     properties.insert("values".into(), json!({"type": "array", "items": one(), "minItems": 1}));
-    if matches!(key.kind, Kind::Number | Kind::OptionalNumber | Kind::Integer | Kind::OptionalInteger) {
+    if key.kind.has_range() {
         for (name, schema) in [
             ("min", one()),
             ("max", one()),
@@ -305,6 +305,8 @@ fn value(key: &CatalogueKey) -> Json {
         Kind::Boolean => json!({"type": "boolean"}),
         Kind::Choice(words) => json!({"enum": words}),
         Kind::Choices(words) => json!({"type": "array", "items": {"enum": words}, "uniqueItems": true}),
+        Kind::ChoiceOrNumber(words) => json!({"anyOf": [{"enum": words}, number(key.range)]}),
+        Kind::ChoiceOrInteger(words) => json!({"anyOf": [{"enum": words}, whole()]}),
         Kind::ChoiceOrWeights(words) => json!({
             "anyOf": [
                 {"enum": words},

@@ -21,9 +21,22 @@ pub enum Kind {
     Choices(&'static [&'static str]),
     /// One of these words, or the path of a `.safetensors` file.
     ChoiceOrWeights(&'static [&'static str]),
+    /// One of these words, or a finite number.
+    ChoiceOrNumber(&'static [&'static str]),
+    /// One of these words, or a whole number.
+    ChoiceOrInteger(&'static [&'static str]),
 }
 
 impl Kind {
+    /// Whether it accepts numbers, and so a range of them.
+    pub fn has_range(&self) -> bool {
+        match self {
+            Kind::Number | Kind::OptionalNumber | Kind::Integer | Kind::OptionalInteger => true,
+            Kind::ChoiceOrNumber(_) | Kind::ChoiceOrInteger(_) => true,
+            Kind::Boolean | Kind::Choice(_) | Kind::Choices(_) | Kind::ChoiceOrWeights(_) => false,
+        }
+    }
+
     /// The kind in the words of an error message.
     pub fn describe(&self) -> String {
         match self {
@@ -35,6 +48,8 @@ impl Kind {
             Kind::Choice(words) => words.join(", "),
             Kind::Choices(words) => format!("a list of {}", words.join(", ")),
             Kind::ChoiceOrWeights(words) => format!("{}, or the path of a .safetensors file", words.join(", ")),
+            Kind::ChoiceOrNumber(words) => format!("{}, or a finite number", words.join(", ")),
+            Kind::ChoiceOrInteger(words) => format!("{}, or a whole number", words.join(", ")),
         }
     }
 }

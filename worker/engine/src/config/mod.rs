@@ -126,14 +126,17 @@ impl RunConfig {
             evaluation: Evaluation::default(),
         };
         let entries = preset.entries();
-        let preset_entries = entries.iter().map(|(key, value)| (*key, value));
-        for (key, value) in preset_entries.clone().chain(overrides) {
+        let own_kinds = entries.iter().map(|(key, value)| (*key, value));
+        let mut select = |key: &str, value: &Value| {
             if let Some(Err(error)) = config.select_kind(key, value) {
                 errors.push(error);
             }
-        }
-        for (key, value) in preset_entries {
-            if config.get(key).is_some() {
+        };
+        own_kinds.for_each(|(key, value)| select(key, value));
+        overrides.into_iter().for_each(|(key, value)| select(key, value));
+        for (key, value) in &entries {
+            let is_tag = Section::of_key(key).is_some_and(|(section, name)| section.catalogue().0 == Some(name));
+            if !is_tag && config.get(key).is_some() {
                 config.set(key, value).expect("a preset's values fit");
             }
         }
@@ -274,9 +277,11 @@ impl RunConfig {
     pub fn check(&self) -> Vec<KeyError> {
         let mut errors = Vec::new();
         self.market.check(&mut errors);
-        self.features.check(&mut errors);
-        self.network.check(&mut errors);
-        self.training.check(&mut errors);
+        self.features.check(&self.contract, &mut errors);
+        self.optimizer.check(&self.loss, &mut errors);
+        self.training.check(&self.evaluation, &mut errors);
+        self.evaluation.check(&self.contract, &self.loss, &mut errors);
+        self.market.check_contract(&self.contract, &mut errors);
         errors
     }
 

@@ -25,12 +25,12 @@ choices! {
     }
 }
 
-/// What was held at which price: both \[T, B\], time-major.
+/// What was held at which price, time-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Book<'a, R> {
-    /// Positions δ_t.
+    /// Positions δ_t: \[D, B\], for all points or for all but the last.
     pub positions: &'a [R],
-    /// Prices S_t, in currency.
+    /// Prices S_t, in currency: \[T, B\].
     pub price: &'a [R],
     /// B: paths.
     pub batch: usize,
@@ -38,6 +38,9 @@ pub struct Book<'a, R> {
 
 /// A cost model: what trading from one position to the next costs.
 pub trait CostModel<R: Real> {
+    /// What trading one unit of the underlying costs at this price.
+    fn unit_cost(&self, price: R) -> R;
+
     /// What is charged on each path at each point, \[T, B\], in the loss's units.
     fn charges(&self, book: Book<'_, R>, out: &mut Vec<R>);
 

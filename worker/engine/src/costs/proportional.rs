@@ -19,68 +19,70 @@ section! {
     }
 }
 
-/// A trade at one point of one path that is charged.
+/// A trade of one path that is charged.
 struct Trade<R> {
-    /// Place in a \[T, B\] array.
-    place: usize,
+    /// Where the price stands that it is made at, among \[T, B\].
+    at: usize,
+    /// Where the position stands that it comes from, among \[D, B\]; `None` if it opens.
+    from: Option<usize>,
+    /// Where the position stands that it leads to; `None` if it closes.
+    to: Option<usize>,
     /// Change of the position.
     size: R,
     /// Cost of one unit.
     price: R,
-    /// Whether it opens from, or closes to, no position at all.
-    from_last: bool,
-    to_here: bool,
 }
 
 impl Proportional {
-    /// Calls `each` for every trade that is charged, point by point, path by path: from δ_{t−1} to δ_t, from nothing to
-    /// δ_0 if entry costs, from δ_{T−1} to nothing if exit costs.
+    /// Calls `each` for every trade that is charged, point by point, path by path: from nothing to δ_0 if entry costs,
+    /// from δ_{t−1} to δ_t, and at the last price from the last position to nothing if exit costs.
     fn for_each_trade<R: Real>(&self, book: Book<'_, R>, mut each: impl FnMut(Trade<R>)) {
-        let rate = R::from_f64(self.rate);
-        let end = book.positions.len();
-        let cost_of_unit = |place: usize| match self.base {
-            CostBase::Units => rate,
-            CostBase::Notional => rate * book.price[place],
-        };
-        for place in if self.entry { 0..book.batch } else { 0..0 } {
-            let size = book.positions[place];
-            each(Trade { place, size, price: cost_of_unit(place), from_last: false, to_here: true });
+        let Book { positions, price, batch } = book;
+        let unit = |at: usize| self.unit_cost(price[at]);
+        for at in if self.entry { 0..batch } else { 0..0 } {
+            each(Trade { at, from: None, to: Some(at), size: positions[at], price: unit(at) });
         }
-        for place in book.batch..end {
-            let size = book.positions[place] - book.positions[place - book.batch];
-            each(Trade { place, size, price: cost_of_unit(place), from_last: true, to_here: true });
+        for at in batch..positions.len() {
+            let last = at - batch;
+            each(Trade { at, from: Some(last), to: Some(at), size: positions[at] - positions[last], price: unit(at) });
         }
-        for place in if self.exit { end - book.batch..end } else { 0..0 } {
-            let size = -book.positions[place];
-            each(Trade { place, size, price: cost_of_unit(place), from_last: false, to_here: false });
+        for path in if self.exit { 0..batch } else { 0..0 } {
+            let (last, at) = (positions.len() - batch + path, price.len() - batch + path);
+            each(Trade { at, from: Some(last), to: None, size: -positions[last], price: unit(at) });
         }
     }
 }
 
 impl<R: Real> CostModel<R> for Proportional {
+    fn unit_cost(&self, price: R) -> R {
+        let rate = R::from_f64(self.rate);
+        match self.base {
+            CostBase::Units => rate,
+            CostBase::Notional => rate * price,
+        }
+    }
+
     fn charges(&self, book: Book<'_, R>, out: &mut Vec<R>) {
         out.clear();
-        out.resize(book.positions.len(), R::ZERO);
-        self.for_each_trade(book, |trade| out[trade.place] += trade.price * trade.size.abs());
+        out.resize(book.price.len(), R::ZERO);
+        self.for_each_trade(book, |trade| out[trade.at] += trade.price * trade.size.abs());
     }
 
     fn turnover(&self, book: Book<'_, R>, out: &mut Vec<R>) {
         out.clear();
         out.resize(book.batch, R::ZERO);
-        self.for_each_trade(book, |trade| out[trade.place % book.batch] += trade.size.abs());
+        self.for_each_trade(book, |trade| out[trade.at % book.batch] += trade.size.abs());
     }
 
     /// The slope of |x| at 0 is 0.
     fn backward(&self, book: Book<'_, R>, d_cost: &[R], d_positions: &mut [R]) {
         self.for_each_trade(book, |trade| {
-            let slope = d_cost[trade.place % book.batch] * trade.price * trade.size.signum0();
-            if trade.from_last {
-                d_positions[trade.place - book.batch] -= slope;
+            let slope = d_cost[trade.at % book.batch] * trade.price * trade.size.signum0();
+            if let Some(from) = trade.from {
+                d_positions[from] -= slope;
             }
-            if trade.to_here {
-                d_positions[trade.place] += slope;
-            } else {
-                d_positions[trade.place] -= slope;
+            if let Some(to) = trade.to {
+                d_positions[to] += slope;
             }
         });
     }
@@ -143,7 +145,21 @@ mod tests {
             model.backward(book(&POSITIONS), &d_cost, &mut gradient);
             // Piecewise linear: the quotient is exact up to rounding, 1e-16 · 10 / 1e-4.
             crate::golden::assert_gradient(value, &POSITIONS, &gradient, 1e-4, 1e-10);
+            // Nothing is held after the last but one point.
+            let mut gradient = vec![0.0; 4];
+            model.backward(book(&POSITIONS[..4]), &d_cost, &mut gradient);
+            crate::golden::assert_gradient(value, &POSITIONS[..4], &gradient, 1e-4, 1e-10);
         }
+    }
+
+    #[test]
+    fn what_is_held_to_the_end_is_sold_at_the_last_price() {
+        let model = Proportional { base: CostBase::Notional, entry: true, exit: true, ..Proportional::default() };
+        let first = 100.0 * 0.5 + 110.0 * 0.2 + 90.0 * 0.7;
+        let second = 50.0 * 0.2 + 40.0 * 0.5 + 60.0 * 0.3;
+        assert_close(&cost(&model, &POSITIONS[..4]), &[0.01 * first, 0.01 * second], 1e-15);
+        let open = Proportional { exit: false, ..model };
+        assert_close(&cost(&open, &POSITIONS[..4]), &[0.01 * (50.0 + 22.0), 0.01 * (10.0 + 20.0)], 1e-15);
     }
 
     #[test]

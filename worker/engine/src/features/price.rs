@@ -1,13 +1,12 @@
 //! The price as a feature.
 
-use super::Column;
-use crate::market::Paths;
+use super::{Column, View};
 
 /// S_t.
 pub(super) struct Price;
 
 impl Column for Price {
-    fn at(&self, paths: &Paths, path: usize, point: usize) -> f64 {
-        paths.price[[path, point]]
+    fn at(&self, view: View<'_>, path: usize, point: usize) -> f64 {
+        view.paths.price[[path, point]]
     }
 }

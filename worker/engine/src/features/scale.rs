@@ -8,9 +8,17 @@ pub struct Scale {
 }
 
 impl Scale {
+    /// The scale that changes nothing.
+    pub(super) const IDENTITY: Scale = Scale { mean: 0.0, divisor: 1.0 };
+
     /// (x − mean)/(SD + 1e-6).
     pub fn apply(&self, x: f32) -> f32 {
         (x - self.mean) / self.divisor
+    }
+
+    /// SD + 1e-6: one unit of what is scaled.
+    pub fn unit(&self) -> f32 {
+        self.divisor
     }
 }
 

@@ -1,6 +1,6 @@
 //! Expected shortfall (Rockafellar & Uryasev 2000).
 
-use super::{Graded, Objective, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcomes, Units};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::tail_count;
@@ -54,5 +54,10 @@ impl Objective for Cvar {
         let Some(quantile) = order.get((size as usize).min(net.len().saturating_sub(1))) else { return Vec::new() };
         let threshold = -net[*quantile];
         net.iter().map(|x| (-x - threshold).max(0.0) / (1.0 - self.alpha)).collect()
+    }
+
+    /// Piecewise linear: its slope jumps where paths change ranks, and it is flat between.
+    fn curvature(&self, _outcomes: Outcomes<'_>) -> Option<Curvature> {
+        None
     }
 }

@@ -1,6 +1,6 @@
 //! The entropic risk measure (Föllmer & Schied 2002).
 
-use super::{Graded, Objective, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
 use crate::config::Range;
 use crate::config::declare::section;
 
@@ -41,5 +41,12 @@ impl Objective for Entropic {
         let (weights, sum, _) = self.weights(&net);
         let scale = net.len() as f64 / (sum * self.risk_aversion);
         weights.iter().map(|weight| weight * scale).collect()
+    }
+
+    /// a·(diag w − w wᵀ) in the net P&L, with w the softmax of −a·net.
+    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
+        let (weights, sum, _) = self.weights(&outcomes.net());
+        let weights = weights.iter().map(|weight| self.risk_aversion * (weight / sum)).collect();
+        Some(Curvature { of: Outcome::Net, weights })
     }
 }

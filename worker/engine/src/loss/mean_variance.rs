@@ -1,6 +1,6 @@
 //! Mean–variance.
 
-use super::{Graded, Objective, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::Moments;
@@ -33,5 +33,11 @@ impl Objective for MeanVariance {
         let net = outcomes.net();
         let mean = Moments::of(&net).mean();
         net.iter().map(|x| 0.5 * self.gamma * (x - mean) * (x - mean) - x).collect()
+    }
+
+    /// γ/(n − 1)·(I − 11ᵀ/n) in the net P&L.
+    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
+        let weight = self.gamma / (outcomes.count() as f64 - 1.0);
+        Some(Curvature { of: Outcome::Net, weights: vec![weight; outcomes.count()] })
     }
 }

@@ -1,10 +1,12 @@
 //! Losses: what training minimises.
 
+mod curvature;
 mod cvar;
 mod entropic;
 mod mean_variance;
 mod variance_plus_cost;
 
+pub use curvature::{Curvature, Outcome};
 pub use cvar::Cvar;
 pub use entropic::Entropic;
 pub use mean_variance::MeanVariance;
@@ -87,6 +89,9 @@ pub trait Objective {
     /// Each path's influence ψ, up to a constant: to first order in the sample, the loss is the mean of ψ, so that its
     /// standard error is SD(ψ)/√n (the delta method).
     fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64>;
+
+    /// The loss's Hessian in the paths' outcomes; `None` for a loss that has none almost everywhere.
+    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature>;
 }
 
 impl Loss {

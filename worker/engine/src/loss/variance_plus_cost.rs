@@ -1,6 +1,6 @@
 //! The paper's loss.
 
-use super::{Graded, Objective, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::Moments;
@@ -35,5 +35,11 @@ impl Objective for VariancePlusCost {
         let mean = Moments::of(outcomes.pnl).mean();
         let pairs = outcomes.pnl.iter().zip(outcomes.cost);
         pairs.map(|(pnl, cost)| self.gamma * (pnl - mean) * (pnl - mean) + cost).collect()
+    }
+
+    /// 2γ/(n − 1)·(I − 11ᵀ/n) in the gross P&L; the mean cost is linear in the costs.
+    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
+        let weight = 2.0 * self.gamma / (outcomes.count() as f64 - 1.0);
+        Some(Curvature { of: Outcome::Gross, weights: vec![weight; outcomes.count()] })
     }
 }

@@ -11,8 +11,8 @@ pub use weights::{Init, InitialWeights, Tensor, WeightsDigest, WeightsError};
 
 use std::sync::Arc;
 
+use crate::config::Range;
 use crate::config::declare::{choices, kinds, section};
-use crate::config::{KeyError, Range};
 use crate::real::Real;
 
 kinds! {
@@ -45,14 +45,23 @@ section! {
     }
 }
 
-/// The dimensions of a batch. Arrays that a network sees are time-major, \[T, B, ·\]: T points in time, B paths, and
-/// then I features or H hidden units, of which there are 4H gates.
+/// The dimensions of a batch. Arrays that a network sees are time-major, \[D, B, ·\]: D decisions, B paths, and then I
+/// inputs or H hidden units, of which there are 4H gates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dims {
     /// B: paths.
     pub batch: usize,
-    /// T: points in time, one more than there are steps.
+    /// D: points at which a position is chosen.
     pub time: usize,
+}
+
+/// What a network sees at each point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InputShape {
+    /// I: number of inputs.
+    pub count: usize,
+    /// The place among them of the network's own last position, if it sees that.
+    pub fed_back: Option<usize>,
 }
 
 /// Which layers a gradient is wanted of.
@@ -60,49 +69,60 @@ pub struct Dims {
 pub enum Scope {
     /// All of them.
     All,
-    /// The head alone: the backward pass ends there.
+    /// The head alone: the backward pass ends there, unless positions are fed back.
     Head,
 }
 
-/// Where a backward pass writes to.
+/// Where a backward pass writes to; what is not wanted is not computed.
 pub struct Gradient<'a, R> {
     /// Of the weights, in their layout; zero outside the scope.
-    pub weights: &'a mut [R],
-    /// Of the inputs, \[T, B, I\], if wanted; untouched where the scope is the head.
+    pub weights: Option<&'a mut [R]>,
+    /// Of the inputs, \[D, B, I\]; untouched where the backward pass ends at the head.
     pub inputs: Option<&'a mut [R]>,
+    /// At the gates' pre-activations, \[D, B, 4H\]; zero where the backward pass ends at the head.
+    pub gates: Option<&'a mut [R]>,
+}
+
+impl<'a, R> Gradient<'a, R> {
+    /// Of the weights alone.
+    pub fn of_weights(weights: &'a mut [R]) -> Gradient<'a, R> {
+        Gradient { weights: Some(weights), inputs: None, gates: None }
+    }
 }
 
 /// A network at work: one forward pass, and the backward pass through it.
 pub trait Policy<R: Real> {
-    /// Positions from `inputs`, \[T, B, I\]; what happens to a path does not depend on its neighbours.
-    fn forward(&mut self, weights: &[R], inputs: &[R], dims: Dims);
+    /// Positions from `inputs`, \[D, B, I\], in which the positions that are fed back are written as they come about:
+    /// input t sees position t − 1. What happens to a path does not depend on its neighbours, nor a position on later
+    /// inputs.
+    fn forward(&mut self, weights: &[R], inputs: &mut [R], dims: Dims);
 
-    /// The last forward pass's positions, \[T, B\].
+    /// The last forward pass's positions, \[D, B\].
     fn positions(&self) -> &[R];
 
-    /// What the head saw in the last forward pass, \[T, B, H\].
+    /// What the head saw in the last forward pass, \[D, B, H\].
     fn head_inputs(&self) -> &[R];
 
-    /// Gradient at the head's pre-activations in the last backward pass, \[T, B\].
+    /// Gradient at the head's pre-activations in the last backward pass, \[D, B\].
     fn head_gradients(&self) -> &[R];
 
     /// Gradients through the last forward pass, whose `weights` and `inputs` these must be, from that of the positions,
-    /// \[T, B\].
+    /// \[D, B\]; what a position does as a later input is counted.
     fn backward(&mut self, weights: &[R], inputs: &[R], d_positions: &[R], scope: Scope, out: Gradient<'_, R>);
 }
 
 impl Network {
-    /// How the weights of this network lie when it sees `inputs` features.
+    /// How the weights of this network lie when it sees this many inputs.
     pub fn layout(&self, inputs: usize) -> Layout {
         match self {
             Network::Lstm(lstm) => lstm.layout(inputs),
         }
     }
 
-    /// The network at work on `inputs` features.
-    pub fn policy<R: Real>(&self, inputs: usize) -> Box<dyn Policy<R>> {
+    /// The network at work on these inputs.
+    pub fn policy<R: Real>(&self, inputs: InputShape) -> Box<dyn Policy<R>> {
         match self {
-            Network::Lstm(lstm) => Box::new(lstm::LstmPolicy::new(lstm, inputs)),
+            Network::Lstm(lstm) => lstm.policy(inputs),
         }
     }
 
@@ -116,12 +136,9 @@ impl Network {
     /// Bytes that a forward and backward pass in f32 over a batch keeps.
     pub(crate) fn bytes(&self, inputs: usize, dims: Dims) -> u64 {
         match self {
-            Network::Lstm(lstm) => lstm::LstmPolicy::<f32>::bytes(lstm, inputs, dims),
+            Network::Lstm(lstm) => lstm.bytes(inputs, dims),
         }
     }
-
-    /// Appends what is wrong with keys that do not fit together.
-    pub(crate) fn check(&self, _errors: &mut Vec<KeyError>) {}
 
     /// See [`RunConfig::attach_weights`](crate::RunConfig::attach_weights).
     pub(crate) fn attach_weights(&mut self, weights: &Arc<InitialWeights>) {

@@ -2,7 +2,8 @@
 
 use std::ops::Range as Places;
 
-use super::{Layers, SingularFactor, StepInputs, Stepper, trained};
+use super::clip::kl_scale;
+use super::{Batch, Layers, SingularFactor, StepNotes, Stepper, trained};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::network::{Layout, Scope};
@@ -23,6 +24,8 @@ section! {
         weight_decay: f64 = 1e-4, Range::NON_NEGATIVE;
         /// Which layers are trained.
         layers: Layers = Layers::All, Range::ANY;
+        /// κ: a step lr·Δ is scaled down until lr²⟨Δ, ∇⟩ is at most this, as K-FAC's step clip does; null for no bound.
+        kl_clip: Option<f64> = None, Range::POSITIVE;
     }
 }
 
@@ -32,6 +35,8 @@ pub(super) struct AdamStepper<R> {
     places: Places<usize>,
     first: Vec<R>,
     second: Vec<R>,
+    /// lr·Δ of the step under way.
+    proposal: Vec<R>,
     /// β₁ᵗ and β₂ᵗ after t steps.
     powers: [f64; 2],
 }
@@ -44,12 +49,20 @@ impl<R: Real> AdamStepper<R> {
     /// Adam on these weights, whatever `layers` says.
     pub(super) fn on(settings: &Adam, places: Places<usize>) -> AdamStepper<R> {
         let zeros = vec![R::ZERO; places.len()];
-        AdamStepper { settings: settings.clone(), places, first: zeros.clone(), second: zeros, powers: [1.0; 2] }
+        AdamStepper {
+            settings: settings.clone(),
+            places,
+            first: zeros.clone(),
+            second: zeros.clone(),
+            proposal: zeros,
+            powers: [1.0; 2],
+        }
     }
 
-    /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε).
-    pub(super) fn update(&mut self, weights: &mut [R], gradient: &[R]) {
-        let Adam { lr, beta1, beta2, epsilon, weight_decay, .. } = self.settings;
+    /// m ← β₁m + (1 − β₁)g, v ← β₂v + (1 − β₂)g², w ← w − lr/(1 − β₁ᵗ) · m/(√v/√(1 − β₂ᵗ) + ε), scaled down by the step
+    /// clip, whose scale this returns.
+    pub(super) fn update(&mut self, weights: &mut [R], gradient: &[R]) -> f64 {
+        let Adam { lr, beta1, beta2, epsilon, weight_decay, kl_clip, .. } = self.settings;
         self.powers[0] *= beta1;
         self.powers[1] *= beta2;
         let step = R::from_f64(lr / (1.0 - self.powers[0]));
@@ -58,13 +71,26 @@ impl<R: Real> AdamStepper<R> {
         let [fresh1, fresh2] = [1.0 - beta1, 1.0 - beta2].map(R::from_f64);
         let weights = &mut weights[self.places.clone()];
         let gradient = &gradient[self.places.clone()];
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((weight, gradient), (first, second)) in weights.iter_mut().zip(gradient).zip(moments) {
+        let moments = self.first.iter_mut().zip(&mut self.second).zip(&mut self.proposal);
+        for ((weight, gradient), ((first, second), proposal)) in weights.iter().zip(gradient).zip(moments) {
             let gradient = *gradient + decay * *weight;
             *first += fresh1 * (gradient - *first);
             *second = beta2_r * *second + fresh2 * gradient * gradient;
-            *weight -= step * *first / (second.sqrt() / root + epsilon);
+            *proposal = step * *first / (second.sqrt() / root + epsilon);
         }
+        let scale = if kl_clip.is_some() { kl_scale(kl_clip, lr, self.along(weights, gradient)) } else { 1.0 };
+        if scale < 1.0 {
+            let scale = R::from_f64(scale);
+            self.proposal.iter_mut().for_each(|proposal| *proposal *= scale);
+        }
+        weights.iter_mut().zip(&self.proposal).for_each(|(weight, proposal)| *weight -= *proposal);
+        scale
+    }
+
+    /// ⟨lr·Δ, ∇⟩ of the proposal, with the L2 penalty in ∇.
+    fn along(&self, weights: &[R], gradient: &[R]) -> f64 {
+        let decayed = |(g, w): (&R, &R)| g.to_f64() + self.settings.weight_decay * w.to_f64();
+        self.proposal.iter().zip(gradient.iter().zip(weights).map(decayed)).map(|(p, g)| p.to_f64() * g).sum()
     }
 }
 
@@ -73,12 +99,8 @@ impl<R: Real> Stepper<R> for AdamStepper<R> {
         self.settings.layers.scope()
     }
 
-    fn damping(&self) -> Option<f64> {
-        None
-    }
-
-    fn step(&mut self, weights: &mut [R], inputs: StepInputs<'_, R>) -> Result<(), SingularFactor> {
-        self.update(weights, inputs.gradient);
-        Ok(())
+    fn step(&mut self, weights: &mut [R], batch: &mut dyn Batch<R>) -> Result<StepNotes, SingularFactor> {
+        let scale = self.update(weights, batch.gradient());
+        Ok(StepNotes { clip_scale: self.settings.kl_clip.map(|_| scale), ..StepNotes::default() })
     }
 }

@@ -1,17 +1,24 @@
 //! Optimisers: how the loss is minimised.
 
 mod adam;
+mod batch;
+mod clip;
 mod kfac;
 mod sgd;
 
 pub use adam::Adam;
-pub use kfac::{GradientScale, Kfac, KfacLayers, Rest};
+pub use batch::{Batch, Linearization, Seen, Signals};
+pub use kfac::{
+    Bias, DampingAdapt, DampingSplit, Fisher, GradientScale, Kfac, KfacLayers, RecurrentFactors, Rest, Sharing,
+};
 pub use sgd::Sgd;
 
 use std::ops::Range;
 
+use crate::config::KeyError;
 use crate::config::declare::{choices, kinds};
-use crate::network::{Layout, Scope};
+use crate::loss::Loss;
+use crate::network::{Dims, Layout, Scope};
 use crate::real::Real;
 
 kinds! {
@@ -46,19 +53,6 @@ impl Layers {
     }
 }
 
-/// What a step is made from beside the weights: the gradient of the batch-mean loss, and the head's side of the batch.
-#[derive(Clone, Copy, Debug)]
-pub struct StepInputs<'a, R> {
-    /// The gradient in the weights' layout, clipped; zero outside the optimiser's scope.
-    pub gradient: &'a [R],
-    /// What the head saw: N·T rows of H, in any order.
-    pub head_inputs: &'a [R],
-    /// The gradient of the batch-mean loss at the head's pre-activations, unclipped: N·T, in the same order.
-    pub head_gradients: &'a [R],
-    /// N: paths of the batch.
-    pub batch: usize,
-}
-
 /// A curvature factor that cannot be inverted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SingularFactor {
@@ -66,19 +60,37 @@ pub struct SingularFactor {
     pub factor: &'static str,
 }
 
+/// What an optimiser has to say of a step beside the weights that it leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepNotes {
+    /// ρ, the change of the loss over the change that the quadratic model foresaw, in steps that look.
+    pub trust_ratio: Option<f64>,
+    /// The largest condition number, in the 1-norm, of the damped factors that made the step.
+    pub factor_condition: Option<f64>,
+    /// What the step clip multiplied the step by, for optimisers that have one.
+    pub clip_scale: Option<f64>,
+}
+
 /// An optimiser at work: what it remembers between steps, apart from its config.
 pub trait Stepper<R: Real> {
     /// Which layers it trains.
     fn scope(&self) -> Scope;
 
+    /// Whether the next step looks at the gradients at the gates' pre-activations.
+    fn needs_gates(&self) -> bool {
+        false
+    }
+
     /// The damping of the next step, for optimisers that have one.
-    fn damping(&self) -> Option<f64>;
+    fn damping(&self) -> Option<f64> {
+        None
+    }
 
     /// Makes one step.
     ///
     /// # Errors
-    /// If a curvature factor cannot be inverted; the weights may then have changed in part.
-    fn step(&mut self, weights: &mut [R], inputs: StepInputs<'_, R>) -> Result<(), SingularFactor>;
+    /// If a curvature factor cannot be inverted; the weights are then as they were.
+    fn step(&mut self, weights: &mut [R], batch: &mut dyn Batch<R>) -> Result<StepNotes, SingularFactor>;
 }
 
 impl Optimizer {
@@ -88,6 +100,21 @@ impl Optimizer {
             Optimizer::Adam(adam) => Box::new(adam::AdamStepper::new(adam, layout)),
             Optimizer::Sgd(sgd) => Box::new(sgd::SgdStepper::new(sgd, layout)),
             Optimizer::Kfac(kfac) => Box::new(kfac::KfacStepper::new(kfac, layout)),
+        }
+    }
+
+    /// Bytes that it keeps in f32 training beside two moments a weight, for batches of these dimensions.
+    pub(crate) fn bytes(&self, layout: &Layout, dims: Dims) -> u64 {
+        match self {
+            Optimizer::Adam(_) | Optimizer::Sgd(_) => 0,
+            Optimizer::Kfac(kfac) => kfac.bytes(layout, dims),
+        }
+    }
+
+    /// Appends what is wrong with keys that do not fit together.
+    pub(crate) fn check(&self, loss: &Loss, errors: &mut Vec<KeyError>) {
+        if let Optimizer::Kfac(kfac) = self {
+            kfac.check(loss, errors);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range as Places;
 
-use super::{Layers, SingularFactor, StepInputs, Stepper, trained};
+use super::{Batch, Layers, SingularFactor, StepNotes, Stepper, trained};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::network::{Layout, Scope};
@@ -41,20 +41,16 @@ impl<R: Real> Stepper<R> for SgdStepper<R> {
         self.settings.layers.scope()
     }
 
-    fn damping(&self) -> Option<f64> {
-        None
-    }
-
     /// u ← μu + g, w ← w − lr·u. As u begins at 0, the first step is the gradient's, as PyTorch's is.
-    fn step(&mut self, weights: &mut [R], inputs: StepInputs<'_, R>) -> Result<(), SingularFactor> {
+    fn step(&mut self, weights: &mut [R], batch: &mut dyn Batch<R>) -> Result<StepNotes, SingularFactor> {
         let Sgd { lr, momentum, weight_decay, .. } = self.settings;
         let [lr, momentum, decay] = [lr, momentum, weight_decay].map(R::from_f64);
         let weights = &mut weights[self.places.clone()];
-        let gradient = &inputs.gradient[self.places.clone()];
+        let gradient = &batch.gradient()[self.places.clone()];
         for ((weight, gradient), velocity) in weights.iter_mut().zip(gradient).zip(&mut self.velocity) {
             *velocity = momentum * *velocity + (*gradient + decay * *weight);
             *weight -= lr * *velocity;
         }
-        Ok(())
+        Ok(StepNotes::default())
     }
 }

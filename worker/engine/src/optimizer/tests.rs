@@ -4,7 +4,7 @@ use super::*;
 use crate::costs::Costs;
 use crate::golden::{self, assert_close, deviation};
 use crate::loss::Loss;
-use crate::network::{Dims, Lstm, Network};
+use crate::network::{Dims, InputShape, Lstm, Network};
 use crate::pnl::Moves;
 use crate::trainer::{Breakdown, StepReport, Trainer, TrainerParts};
 
@@ -35,7 +35,7 @@ fn train<R: Real>(optimizer: &Optimizer, grad_clip: f64, steps: usize) -> Vec<(S
         (network(), Loss::VariancePlusCost(Default::default()), Costs::Proportional(Default::default()));
     let layout = network.layout(INPUTS);
     let mut trainer = Trainer::<R>::new(TrainerParts {
-        policy: network.policy(INPUTS),
+        policy: network.policy(InputShape { count: INPUTS, fed_back: None }),
         layout: &layout,
         weights: real("net.weights"),
         stepper: optimizer.stepper(&layout),
@@ -43,12 +43,17 @@ fn train<R: Real>(optimizer: &Optimizer, grad_clip: f64, steps: usize) -> Vec<(S
         costs: costs.model(),
         grad_clip,
     });
-    let (inputs, increments) = (real("net.inputs"), real("net.moves"));
-    let moves = Moves { dims: DIMS, increments, price: vec![R::ONE; DIMS.batch * DIMS.time] };
+    let (mut inputs, increments) = (real("net.inputs"), real("net.moves"));
+    let moves = Moves {
+        dims: DIMS,
+        increments,
+        price: vec![R::ONE; DIMS.batch * DIMS.time],
+        settlement: vec![R::ZERO; DIMS.batch],
+    };
     let doubles = |values: &[R]| values.iter().map(|x| x.to_f64()).collect::<Vec<f64>>();
     (0..steps)
         .map(|_| {
-            let report = trainer.step(&inputs, &moves);
+            let report = trainer.step(&mut inputs, &moves);
             (report, doubles(trainer.gradient()), doubles(trainer.weights()))
         })
         .collect()
@@ -115,40 +120,20 @@ fn kfac_steps_are_those_of_the_direct_inverse() {
 }
 
 #[test]
-fn factors_are_their_defining_sums() {
-    let kfac = kfac(GradientScale::PerExample, Rest::Frozen);
-    let (inputs, gradients): (Vec<f64>, Vec<f64>) =
-        ((0..12).map(|i| f64::from(i) * 0.3 - 1.0).collect(), vec![0.1, -0.2, 0.3, 0.4, -0.5, 0.6]);
-    let batch = StepInputs { gradient: &[], head_inputs: &inputs, head_gradients: &gradients, batch: 3 };
-    let factors = kfac.factors(&batch);
-    for row in 0..2 {
-        for col in 0..2 {
-            let sum: f64 = inputs.chunks(2).map(|a| a[row] * a[col]).sum();
-            let damping = if row == col { DAMPING } else { 0.0 };
-            assert!((factors.inputs[(row, col)] - (sum / 6.0 + damping)).abs() < 1e-14);
-        }
-    }
-    let squares: f64 = gradients.iter().map(|g| g * g).sum();
-    assert!((factors.outputs - (3.0 * squares + DAMPING)).abs() < 1e-14);
-    let batch_mean = Kfac { gradient_scale: GradientScale::BatchMean, ..kfac }.factors(&batch);
-    let (n, t) = (3.0, 2.0);
-    let ratio = (factors.outputs - DAMPING) / (batch_mean.outputs - DAMPING);
-    assert!((ratio - n * n * t).abs() < 1e-9, "N²T times too small");
-}
-
-#[test]
-fn a_factor_that_cannot_be_inverted_is_reported() {
-    // Without damping to speak of, more hidden units than path-steps leave A singular.
+fn the_notebooks_setting_keeps_its_message() {
+    // Without damping to speak of, more hidden units than path-steps leave A singular, and nothing may rise.
     let tiny = Kfac { damping: 1e-300, ..Kfac::default() };
     let layout = network().layout(INPUTS);
     let mut stepper = Optimizer::Kfac(tiny).stepper::<f64>(&layout);
-    let mut weights = vec![0.1; layout.len()];
-    let gradient = vec![0.1; layout.len()];
-    let inputs = StepInputs { gradient: &gradient, head_inputs: &[0.5; 10], head_gradients: &[0.1, 0.2], batch: 2 };
-    assert_eq!(stepper.step(&mut weights, inputs), Err(SingularFactor { factor: "A" }));
-    let infinite = StepInputs { head_inputs: &[f64::INFINITY; 10], ..inputs };
-    assert_eq!(stepper.step(&mut weights, infinite), Err(SingularFactor { factor: "A" }));
-    assert_eq!(Breakdown::Factor(SingularFactor { factor: "A" }).to_string(), "K-FAC's factor A cannot be inverted");
+    let before = vec![0.1; layout.len()];
+    let mut weights = before.clone();
+    let singular = SingularFactor { factor: "A" };
+    let mut batch = kfac::tests::StubBatch::new(&layout, Dims { batch: 2, time: 1 });
+    assert_eq!(stepper.step(&mut weights, &mut batch), Err(singular));
+    batch.states.fill(f64::INFINITY);
+    assert_eq!(stepper.step(&mut weights, &mut batch), Err(singular));
+    assert_eq!(weights, before);
+    assert_eq!(Breakdown::Factor(singular).to_string(), "K-FAC's factor A cannot be inverted");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 mod normal;
 mod numpy;
 
-pub use normal::inverse_normal_cdf;
+pub use normal::{inverse_normal_cdf, normal_cdf};
 pub use numpy::NumpyLegacy;
 
 use rand::rngs::ChaCha8Rng;

@@ -48,7 +48,7 @@ fn errors_name_the_setting() {
         ("seeds", "many", "seeds: many is text"),
         ("seeds", "[1, 1]", "is given twice"),
         ("optimizer.dampng", "1", "did you mean `optimizer.damping`?"),
-        ("optimizer.momentum", "0.5", "is no key of optimizer.kind adam"),
+        ("loss.alpha", "0.5", "is no key of loss.kind variance_plus_cost"),
         ("market.rho", "[", "--set has a value that is no YAML"),
         ("market.rho", "", "null is null"),
         ("arms.kfac.parameters.optimizer.lr", "1", "--set optimizer.lr=1e-3"),

@@ -1,44 +1,15 @@
-//! The LSTM and its head: forward, and backward through time.
-//!
-//! With x_t the features, h and c the hidden and cell states (zero before the first point), PyTorch's equations:
-//! `(i, f, g, o) = (σ, σ, tanh, σ)(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh)`, `c_t = f c_{t−1} + i g`,
-//! `h_t = o tanh c_t`, and the position `δ_t = tanh(w·h_t + b)`. A gradient of the loss with respect to x is `d_x`.
+//! The LSTM in plain loops, for any number: what the fast one is tested against, and the oracle in f64.
 
-use super::layout::{Layout, Start};
-use super::{Dims, Gradient, Lstm, Policy, Scope};
+use super::{Shape, Tensors};
 use crate::kernel::{Strided, accumulate, transpose};
+use crate::network::{Dims, Gradient, InputShape, Lstm, Policy, Scope};
 use crate::real::Real;
 
-impl Lstm {
-    /// The tensors, by PyTorch's names.
-    pub(super) fn layout(&self, inputs: usize) -> Layout {
-        let hidden = self.hidden as usize;
-        let gates = 4 * hidden;
-        let specs: [(&str, &[usize], Start); 6] = [
-            ("lstm.weight_ih_l0", &[gates, inputs], Start::XavierUniform),
-            ("lstm.weight_hh_l0", &[gates, hidden], Start::Orthogonal),
-            ("lstm.bias_ih_l0", &[gates], Start::Zeros),
-            ("lstm.bias_hh_l0", &[gates], Start::Zeros),
-            ("fc.weight", &[1, hidden], Start::XavierUniform),
-            ("fc.bias", &[1], Start::Zeros),
-        ];
-        Layout::new(&specs, 4)
-    }
-}
-
-/// The weights or their gradient, tensor by tensor.
-struct Tensors<S> {
-    input: S,
-    recurrent: S,
-    bias_input: S,
-    bias_recurrent: S,
-    head: S,
-    head_bias: S,
-}
-
 /// An LSTM's forward pass, kept for its backward pass. Arrays are time-major: \[T, B, ·\].
-pub(super) struct LstmPolicy<R> {
+pub(super) struct ReferenceLstm<R> {
     inputs: usize,
+    /// The place among the inputs of the last position, if it is fed back.
+    fed_back: Option<usize>,
     hidden: usize,
     dims: Dims,
     /// Transposed weights: \[I, 4H\] and \[H, 4H\].
@@ -52,6 +23,8 @@ pub(super) struct LstmPolicy<R> {
     state: Vec<R>,
     /// δ_t: \[T, B\].
     positions: Vec<R>,
+    /// Gradient of the positions, with what they do as later inputs: \[T, B\].
+    d_positions: Vec<R>,
     /// Gradient at the head's pre-activations: \[T, B\].
     d_logits: Vec<R>,
     scratch: Scratch<R>,
@@ -74,10 +47,11 @@ fn resize<R: Real>(vector: &mut Vec<R>, len: usize) {
     vector.resize(len, R::ZERO);
 }
 
-impl<R: Real> LstmPolicy<R> {
-    pub(super) fn new(lstm: &Lstm, inputs: usize) -> LstmPolicy<R> {
-        LstmPolicy {
-            inputs,
+impl<R: Real> ReferenceLstm<R> {
+    pub(super) fn new(lstm: &Lstm, inputs: InputShape) -> ReferenceLstm<R> {
+        ReferenceLstm {
+            inputs: inputs.count,
+            fed_back: inputs.fed_back,
             hidden: lstm.hidden as usize,
             dims: Dims::default(),
             input_t: Vec::new(),
@@ -87,29 +61,14 @@ impl<R: Real> LstmPolicy<R> {
             cell_tanh: Vec::new(),
             state: Vec::new(),
             positions: Vec::new(),
+            d_positions: Vec::new(),
             d_logits: Vec::new(),
             scratch: Scratch::default(),
         }
     }
 
-    fn tensors<'w>(&self, weights: &'w [R]) -> Tensors<&'w [R]> {
-        let gates = 4 * self.hidden;
-        let (input, rest) = weights.split_at(gates * self.inputs);
-        let (recurrent, rest) = rest.split_at(gates * self.hidden);
-        let (bias_input, rest) = rest.split_at(gates);
-        let (bias_recurrent, rest) = rest.split_at(gates);
-        let (head, head_bias) = rest.split_at(self.hidden);
-        Tensors { input, recurrent, bias_input, bias_recurrent, head, head_bias }
-    }
-
-    fn tensors_mut<'w>(&self, gradient: &'w mut [R]) -> Tensors<&'w mut [R]> {
-        let gates = 4 * self.hidden;
-        let (input, rest) = gradient.split_at_mut(gates * self.inputs);
-        let (recurrent, rest) = rest.split_at_mut(gates * self.hidden);
-        let (bias_input, rest) = rest.split_at_mut(gates);
-        let (bias_recurrent, rest) = rest.split_at_mut(gates);
-        let (head, head_bias) = rest.split_at_mut(self.hidden);
-        Tensors { input, recurrent, bias_input, bias_recurrent, head, head_bias }
+    fn shape(&self) -> Shape {
+        Shape { inputs: self.inputs, hidden: self.hidden }
     }
 
     /// Makes room for a batch, and packs the weights.
@@ -200,11 +159,50 @@ impl<R: Real> LstmPolicy<R> {
         }
     }
 
-    /// Gradient at the head's pre-activations, of its weights and of its bias.
-    fn back_through_head(&mut self, d_positions: &[R], gradient: &mut Tensors<&mut [R]>) {
+    /// Writes the last positions where they are inputs at `time`.
+    fn feed_back(&self, inputs: &mut [R], time: usize) {
+        let Some(place) = self.fed_back.filter(|_| time > 0) else { return };
+        let batch = self.dims.batch;
+        let last = &self.positions[(time - 1) * batch..][..batch];
+        let now = &mut inputs[time * batch * self.inputs..][..batch * self.inputs];
+        for (row, position) in now.chunks_exact_mut(self.inputs).zip(last) {
+            row[place] = *position;
+        }
+    }
+
+    /// The positions at `time`: δ = tanh(w·h + b).
+    fn decide(&mut self, weights: &Tensors<&[R]>, time: usize) {
         let (batch, hidden) = (self.dims.batch, self.hidden);
-        self.d_logits.clear();
-        self.d_logits.extend(self.positions.iter().zip(d_positions).map(|(y, d_y)| *d_y * (R::ONE - *y * *y)));
+        let states = self.state[time * batch * hidden..][..batch * hidden].chunks_exact(hidden);
+        for (position, state) in self.positions[time * batch..][..batch].iter_mut().zip(states) {
+            let sum = state.iter().zip(weights.head).fold(R::ZERO, |sum, (h, w)| sum + *h * *w);
+            *position = (sum + weights.head_bias[0]).tanh();
+        }
+    }
+
+    /// Gradient at the head's pre-activations at `time`.
+    fn back_through_output(&mut self, time: usize) {
+        let here = time * self.dims.batch..(time + 1) * self.dims.batch;
+        let positions = self.positions[here.clone()].iter().zip(&self.d_positions[here.clone()]);
+        for (d_logit, (y, d_y)) in self.d_logits[here].iter_mut().zip(positions) {
+            *d_logit = *d_y * (R::ONE - *y * *y);
+        }
+    }
+
+    /// Adds to the gradient of the positions before `time` what they do as its inputs.
+    fn back_through_feedback(&mut self, weights: &Tensors<&[R]>, time: usize) {
+        let Some(place) = self.fed_back.filter(|_| time > 0) else { return };
+        let (batch, width) = (self.dims.batch, 4 * self.hidden);
+        let last = &mut self.d_positions[(time - 1) * batch..][..batch];
+        for (d_position, d_gates) in last.iter_mut().zip(self.scratch.d_gates.chunks_exact(width)) {
+            let column = weights.input.iter().skip(place).step_by(self.inputs);
+            *d_position += d_gates.iter().zip(column).fold(R::ZERO, |sum, (d, w)| sum + *d * *w);
+        }
+    }
+
+    /// Adds the gradients of the head's weights and bias.
+    fn add_head_gradients(&self, gradient: &mut Tensors<&mut [R]>) {
+        let (batch, hidden) = (self.dims.batch, self.hidden);
         for (d_logits, states) in self.d_logits.chunks_exact(batch).zip(self.state.chunks_exact(batch * hidden)) {
             accumulate(gradient.head, Strided::rows(d_logits, batch), states, [1, batch, hidden]);
             gradient.head_bias[0] += d_logits.iter().fold(R::ZERO, |sum, d| sum + *d);
@@ -257,17 +255,15 @@ fn quarters<R>(gates: &[R], hidden: usize) -> (&[R], &[R], &[R], &[R]) {
     (i, f, g, &o[..hidden])
 }
 
-impl<R: Real> Policy<R> for LstmPolicy<R> {
-    fn forward(&mut self, weights: &[R], inputs: &[R], dims: Dims) {
-        let weights = self.tensors(weights);
+impl<R: Real> Policy<R> for ReferenceLstm<R> {
+    fn forward(&mut self, weights: &[R], inputs: &mut [R], dims: Dims) {
+        let weights = self.shape().tensors(weights);
         self.prepare(&weights, dims);
         for time in 0..dims.time {
+            self.feed_back(inputs, time);
             self.pre_activations(&weights, inputs, time);
             self.step_states(time);
-        }
-        for (position, state) in self.positions.iter_mut().zip(self.state.chunks_exact(self.hidden)) {
-            let sum = state.iter().zip(weights.head).fold(R::ZERO, |sum, (h, w)| sum + *h * *w);
-            *position = (sum + weights.head_bias[0]).tanh();
+            self.decide(&weights, time);
         }
     }
 
@@ -285,21 +281,35 @@ impl<R: Real> Policy<R> for LstmPolicy<R> {
 
     fn backward(&mut self, weights: &[R], inputs: &[R], d_positions: &[R], scope: Scope, out: Gradient<'_, R>) {
         let (batch, hidden) = (self.dims.batch, self.hidden);
-        let weights = self.tensors(weights);
-        let Gradient { weights: d_weights, inputs: mut d_inputs } = out;
-        d_weights.fill(R::ZERO);
-        let mut gradient = self.tensors_mut(d_weights);
-        self.back_through_head(d_positions, &mut gradient);
-        if scope == Scope::Head {
-            return;
-        }
+        let weights = self.shape().tensors(weights);
+        let Gradient { weights: mut d_weights, inputs: mut d_inputs, gates: mut d_all_gates } = out;
+        d_weights.iter_mut().for_each(|d_weights| d_weights.fill(R::ZERO));
+        let mut gradient = d_weights.map(|d_weights| self.shape().tensors_mut(d_weights));
+        self.d_positions.clear();
+        self.d_positions.extend_from_slice(d_positions);
+        resize(&mut self.d_logits, d_positions.len());
         resize(&mut self.scratch.d_state, batch * hidden);
         resize(&mut self.scratch.d_cell, batch * hidden);
         resize(&mut self.scratch.d_gates, batch * 4 * hidden);
+        // A position that is fed back moves later ones through the recurrent layer, whoever trains it.
+        let ends_at_head = scope == Scope::Head && self.fed_back.is_none();
+        if let (true, Some(d_all_gates)) = (ends_at_head, &mut d_all_gates) {
+            d_all_gates.fill(R::ZERO);
+        }
         for time in (0..self.dims.time).rev() {
+            self.back_through_output(time);
+            if ends_at_head {
+                continue;
+            }
             self.add_head_gradient(weights.head, time);
             self.back_through_states(time);
-            self.add_weight_gradients(inputs, time, &mut gradient);
+            self.back_through_feedback(&weights, time);
+            if let (Scope::All, Some(gradient)) = (scope, &mut gradient) {
+                self.add_weight_gradients(inputs, time, gradient);
+            }
+            if let Some(d_all_gates) = &mut d_all_gates {
+                d_all_gates[time * batch * 4 * hidden..][..batch * 4 * hidden].copy_from_slice(&self.scratch.d_gates);
+            }
             let d_gates = Strided::rows(&self.scratch.d_gates, 4 * hidden);
             if let Some(d_inputs) = &mut d_inputs {
                 let d_features = &mut d_inputs[time * batch * self.inputs..][..batch * self.inputs];
@@ -309,19 +319,8 @@ impl<R: Real> Policy<R> for LstmPolicy<R> {
             self.scratch.d_state.fill(R::ZERO);
             accumulate(&mut self.scratch.d_state, d_gates, weights.recurrent, [batch, 4 * hidden, hidden]);
         }
+        if let Some(gradient) = &mut gradient {
+            self.add_head_gradients(gradient);
+        }
     }
 }
-
-impl<R: Real> LstmPolicy<R> {
-    /// Peak bytes of a pass over a batch.
-    pub(super) fn bytes(lstm: &Lstm, inputs: usize, dims: Dims) -> u64 {
-        let (rows, hidden) = ((dims.batch * dims.time) as u64, lstm.hidden);
-        let trace = rows * (7 * hidden + 2);
-        let scratch = dims.batch as u64 * 6 * hidden + 4 * hidden * (inputs as u64 + hidden + 1);
-        (trace + scratch) * size_of::<R>() as u64
-    }
-}
-
-#[cfg(test)]
-#[path = "lstm_tests.rs"]
-mod tests;

@@ -1,11 +1,15 @@
 //! One gradient step: forward, loss, backward, clip, update.
 
+mod passes;
+
 use std::fmt;
 
-use crate::costs::{Book, CostModel, sum_over_time};
-use crate::loss::{Objective, Outcomes};
+use passes::{BatchInHand, Passes};
+
+use crate::costs::CostModel;
+use crate::loss::Objective;
 use crate::network::{Gradient, Layout, Policy};
-use crate::optimizer::{SingularFactor, StepInputs, Stepper, trained};
+use crate::optimizer::{SingularFactor, StepNotes, Stepper, trained};
 use crate::pnl::Moves;
 use crate::real::Real;
 
@@ -40,25 +44,30 @@ pub struct StepReport {
     pub loss: f64,
     /// Norm of the gradient of what is trained, before clipping; NaN if the step did not come that far.
     pub grad_norm: f64,
+    /// Damping of the curvature factors, for optimisers that have one.
+    pub damping: Option<f64>,
+    /// Norm of the change of the weights; NaN if there was no step.
+    pub step_norm: f64,
+    /// What the optimiser says of the step.
+    pub notes: StepNotes,
     /// What broke down, if anything did: the first thing.
     pub breakdown: Option<Breakdown>,
 }
 
 /// A network in training.
 pub struct Trainer<'a, R> {
-    policy: Box<dyn Policy<R>>,
+    passes: Passes<'a, R>,
     stepper: Box<dyn Stepper<R>>,
-    objective: &'a dyn Objective,
-    costs: &'a dyn CostModel<R>,
     /// Largest norm of the gradient.
     grad_clip: f64,
     trained: std::ops::Range<usize>,
     weights: Vec<R>,
+    /// The weights before the step.
+    before: Vec<R>,
     gradient: Vec<R>,
-    d_positions: Vec<R>,
-    charges: Vec<R>,
-    pnl: Vec<R>,
-    cost: Vec<R>,
+    /// Gradient at the gates' pre-activations, where the stepper looks at it.
+    d_gates: Vec<R>,
+    d_logits: Vec<R>,
 }
 
 /// What a trainer is made of.
@@ -86,16 +95,13 @@ impl<'a, R: Real> Trainer<'a, R> {
         Trainer {
             trained: trained(layout, stepper.scope()),
             gradient: vec![R::ZERO; weights.len()],
-            policy,
+            before: weights.clone(),
+            passes: Passes::new(policy, objective, costs, 4 * layout.head_inputs()),
             stepper,
-            objective,
-            costs,
             grad_clip,
             weights,
-            d_positions: Vec::new(),
-            charges: Vec::new(),
-            pnl: Vec::new(),
-            cost: Vec::new(),
+            d_gates: Vec::new(),
+            d_logits: Vec::new(),
         }
     }
 
@@ -111,91 +117,90 @@ impl<'a, R: Real> Trainer<'a, R> {
 
     /// Each path's P&L in the last step, gross of costs.
     pub fn pnl(&self) -> &[R] {
-        &self.pnl
+        self.passes.pnl()
     }
 
     /// Each path's cost in the last step.
     pub fn cost(&self) -> &[R] {
-        &self.cost
+        self.passes.cost()
     }
 
-    /// What the head saw in the last step: \[T, B, H\].
+    /// What the head saw in the last forward pass: \[D, B, H\]. Where the optimiser looked at the loss after its step, that
+    /// is the pass with the weights after it, otherwise with those before.
     pub fn head_inputs(&self) -> &[R] {
-        self.policy.head_inputs()
+        self.passes.head_inputs()
     }
 
-    /// The optimiser's damping, if it has one.
-    pub fn damping(&self) -> Option<f64> {
-        self.stepper.damping()
-    }
-
-    /// One step on a batch: features `inputs` \[T, B, I\] and what the prices do.
-    pub fn step(&mut self, inputs: &[R], moves: &Moves<R>) -> StepReport {
-        let mut report = StepReport { grad_norm: f64::NAN, ..StepReport::default() };
+    /// One step on a batch: `inputs` \[D, B, I\], in which positions that are fed back are filled in, and what the
+    /// prices do.
+    pub fn step(&mut self, inputs: &mut [R], moves: &Moves<R>) -> StepReport {
+        let mut report = StepReport {
+            grad_norm: f64::NAN,
+            step_norm: f64::NAN,
+            damping: self.stepper.damping(),
+            ..StepReport::default()
+        };
         report.breakdown = self.try_step(inputs, moves, &mut report).err();
         report
     }
 
-    fn try_step(&mut self, inputs: &[R], moves: &Moves<R>, report: &mut StepReport) -> Result<(), Breakdown> {
-        let (loss, d_pnl, d_cost) = self.forward(inputs, moves);
-        report.loss = loss;
-        if !loss.is_finite() {
+    fn try_step(&mut self, inputs: &mut [R], moves: &Moves<R>, report: &mut StepReport) -> Result<(), Breakdown> {
+        let graded = self.passes.forward(&self.weights, inputs, moves);
+        report.loss = graded.value;
+        if !report.loss.is_finite() {
             return Err(Breakdown::Loss);
         }
-        self.backward(inputs, moves, &d_pnl, &d_cost);
+        let out = Gradient {
+            weights: Some(&mut self.gradient),
+            inputs: None,
+            gates: self.stepper.needs_gates().then(|| self.passes.room_for_gates(&mut self.d_gates, moves.dims)),
+        };
+        let [d_pnl, d_cost] = [&graded.d_pnl, &graded.d_cost];
+        self.passes.backward(&self.weights, inputs, moves, [d_pnl, d_cost], self.stepper.scope(), out);
         report.grad_norm = norm(&self.gradient[self.trained.clone()]);
         if !report.grad_norm.is_finite() {
             return Err(Breakdown::Gradient);
         }
-        self.clip(report.grad_norm);
-        let inputs = StepInputs {
+        let clip = self.clip(report.grad_norm);
+        self.before.copy_from_slice(&self.weights);
+        // The stepper may ask for another backward pass, which has head gradients of its own.
+        self.d_logits.clear();
+        self.d_logits.extend_from_slice(self.passes.head_gradients());
+        let mut batch = BatchInHand {
+            passes: &mut self.passes,
+            inputs,
+            moves,
+            scope: self.stepper.scope(),
+            loss: report.loss,
             gradient: &self.gradient,
-            head_inputs: self.policy.head_inputs(),
-            head_gradients: self.policy.head_gradients(),
-            batch: moves.dims.batch,
+            clip,
+            d_gates: &self.d_gates,
+            d_logits: &self.d_logits,
+            linearized: false,
         };
-        self.stepper.step(&mut self.weights, inputs).map_err(Breakdown::Factor)?;
-        let finite = self.weights[self.trained.clone()].iter().all(|weight| weight.is_finite());
+        report.notes = self.stepper.step(&mut self.weights, &mut batch).map_err(Breakdown::Factor)?;
+        let (after, before) = (&self.weights[self.trained.clone()], &self.before[self.trained.clone()]);
+        report.step_norm = after.iter().zip(before).map(|(a, b)| square(a.to_f64() - b.to_f64())).sum::<f64>().sqrt();
+        let finite = after.iter().all(|weight| weight.is_finite());
         if finite { Ok(()) } else { Err(Breakdown::Weight) }
     }
 
-    /// The loss, NaN if any path's outcome is not finite, with its gradient with respect to P&L and cost.
-    fn forward(&mut self, inputs: &[R], moves: &Moves<R>) -> (f64, Vec<R>, Vec<R>) {
-        self.policy.forward(&self.weights, inputs, moves.dims);
-        let positions = self.policy.positions();
-        moves.pnl(positions, &mut self.pnl);
-        let book = Book { positions, price: &moves.price, batch: moves.dims.batch };
-        self.costs.charges(book, &mut self.charges);
-        sum_over_time(&self.charges, moves.dims.batch, &mut self.cost);
-        let [pnl, cost] = [&self.pnl, &self.cost].map(|values| values.iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
-        let graded = self.objective.grade(Outcomes { pnl: &pnl, cost: &cost });
-        let finite = pnl.iter().chain(&cost).all(|x| x.is_finite());
-        let [d_pnl, d_cost] = [graded.d_pnl, graded.d_cost].map(|d| d.into_iter().map(R::from_f64).collect());
-        (if finite { graded.value } else { f64::NAN }, d_pnl, d_cost)
-    }
-
-    fn backward(&mut self, inputs: &[R], moves: &Moves<R>, d_pnl: &[R], d_cost: &[R]) {
-        let positions = self.policy.positions();
-        self.d_positions.clear();
-        self.d_positions.resize(positions.len(), R::ZERO);
-        moves.backward(d_pnl, &mut self.d_positions);
-        let book = Book { positions, price: &moves.price, batch: moves.dims.batch };
-        self.costs.backward(book, d_cost, &mut self.d_positions);
-        let out = Gradient { weights: &mut self.gradient, inputs: None };
-        self.policy.backward(&self.weights, inputs, &self.d_positions, self.stepper.scope(), out);
-    }
-
-    /// g·min(1, clip/(‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`.
-    fn clip(&mut self, norm: f64) {
+    /// g·min(1, clip/(‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`; returns the factor.
+    fn clip(&mut self, norm: f64) -> f64 {
         let factor = self.grad_clip / (norm + 1e-6);
         if factor < 1.0 {
             let factor = R::from_f64(factor);
             self.gradient.iter_mut().for_each(|g| *g *= factor);
         }
+        factor.min(1.0)
     }
 }
 
 /// Euclidean norm, summed in f64.
 fn norm<R: Real>(vector: &[R]) -> f64 {
     vector.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>().sqrt()
+}
+
+fn square(x: f64) -> f64 {
+    x * x
 }

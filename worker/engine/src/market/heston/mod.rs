@@ -1,5 +1,11 @@
 //! The Heston model: dS = μS dt + √V S dW¹, dV = κ(θ − V)dt + ξ√V dW², corr(dW¹, dW²) = ρ (Heston 1993).
 
+mod euler;
+mod qe;
+mod reversion;
+
+pub(crate) use reversion::{LEAST_XI, Reversion};
+
 use super::{Model, numpy_normals};
 use crate::config::declare::{choices, section};
 use crate::config::{Field, KeyError, Range};
@@ -12,6 +18,8 @@ choices! {
         Absorption = "absorption",
         /// Full truncation with a log-Euler price (Lord, Koekkoek, van Dijk 2010).
         FullTruncation = "full_truncation",
+        /// Quadratic-exponential with martingale correction: right at a few steps a year (Andersen 2008).
+        Qe = "qe",
     }
 }
 
@@ -76,12 +84,25 @@ impl Heston {
                 errors.push(KeyError::conflict(key, Some(value.value()), problem));
             }
         }
+        if self.scheme == Scheme::Qe && !self.qe_correction_exists() {
+            let problem = format!(
+                "is too long a step for scheme qe at market.rho {} and market.xi {}: its martingale correction is infinite",
+                self.rho, self.xi
+            );
+            let mut error = KeyError::conflict("market.dt", Some(self.dt.value()), problem);
+            error.help = Some("take a smaller market.dt, or market.scheme full_truncation".to_owned());
+            errors.push(error);
+        }
     }
 }
 
 impl Model for Heston {
     fn steps(&self) -> usize {
         self.steps as usize
+    }
+
+    fn dt(&self) -> f64 {
+        self.dt
     }
 
     fn normals_per_path(&self) -> usize {
@@ -92,6 +113,7 @@ impl Model for Heston {
         match self.scheme {
             Scheme::Absorption => self.absorption(normals, price, variance),
             Scheme::FullTruncation => self.full_truncation(normals, price, variance),
+            Scheme::Qe => self.qe(normals, price, variance),
         }
     }
 
@@ -99,40 +121,6 @@ impl Model for Heston {
         match (self.generator, self.generator_seed) {
             (Generator::NumpyMt19937, Some(seed)) => numpy_normals(seed, self.generator_skip.unwrap_or(0)),
             _ => Box::new(StreamPerPath { purpose: Purpose::TrainingPaths, seed }),
-        }
-    }
-}
-
-impl Heston {
-    /// An Euler step of the variance from `v`, whose positive part `v_plus` sets drift and diffusion; `z1` drives the
-    /// price, `z2` is independent of it.
-    fn variance_step(&self, v: f64, v_plus: f64, [z1, z2]: [f64; 2]) -> f64 {
-        let shock = self.rho * z1 + (1.0 - self.rho * self.rho).sqrt() * z2;
-        v + self.kappa * (self.theta - v_plus) * self.dt + self.xi * v_plus.sqrt() * self.dt.sqrt() * shock
-    }
-
-    /// Euler steps in price and variance, each from the variance's positive part. What is stored may be negative.
-    fn absorption(&self, normals: &[f64], price: &mut [f64], variance: &mut [f64]) {
-        let (mut x, mut v) = (self.s0, self.v0);
-        (price[0], variance[0]) = (x, v);
-        for (point, z) in (1..price.len()).zip(normals.chunks_exact(2)) {
-            let v_plus = v.max(0.0);
-            v = self.variance_step(v_plus, v_plus, [z[0], z[1]]);
-            x = x + x * self.mu * self.dt + x * v_plus.sqrt() * self.dt.sqrt() * z[0];
-            (price[point], variance[point]) = (x, v);
-        }
-    }
-
-    /// Euler steps in the log price and in an auxiliary variance whose positive part is the variance (Lord, Koekkoek,
-    /// van Dijk 2010).
-    fn full_truncation(&self, normals: &[f64], price: &mut [f64], variance: &mut [f64]) {
-        let (mut log_return, mut v) = (0.0, self.v0);
-        (price[0], variance[0]) = (self.s0, self.v0);
-        for (point, z) in (1..price.len()).zip(normals.chunks_exact(2)) {
-            let v_plus = v.max(0.0);
-            v = self.variance_step(v, v_plus, [z[0], z[1]]);
-            log_return += (self.mu - 0.5 * v_plus) * self.dt + v_plus.sqrt() * self.dt.sqrt() * z[0];
-            (price[point], variance[point]) = (self.s0 * libm::exp(log_return), v.max(0.0));
         }
     }
 }

@@ -1,0 +1,460 @@
+//! The backward pass in f32, in the blocks of the forward pass.
+
+use super::Shape;
+use super::fast::{BLOCK, GATES, Trace, padded};
+use super::forward::{Rows, add_outer};
+use crate::isa::Kernel;
+use crate::lanes::{LANES, Lanes, Vector, unrolled};
+use crate::network::Dims;
+
+/// Vectors whose sums over the gates are in registers at a time.
+const TILE_VECTORS: usize = 4;
+
+/// The weights as the backward pass reads them. Gates lie as in the trace: \[H/8, 4, 8\].
+#[derive(Default)]
+pub(super) struct BackwardWeights {
+    /// The recurrent weights, in groups of four vectors' columns, of which the last can be narrower: \[·, 4H, 32\].
+    recurrent: Vec<f32>,
+    /// \[I, 4H\]
+    inputs: Vec<f32>,
+    /// \[H\], and zeros.
+    head: Vec<f32>,
+    /// c before the first point: \[H\].
+    start: Vec<f32>,
+}
+
+/// What a backward pass needs for the time being.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// At the gates' pre-activations of a block at one point: \[BLOCK, `stride`\].
+    d_gates: Vec<f32>,
+    /// At h and c: \[BLOCK, H\].
+    d_state: Vec<f32>,
+    d_cell: Vec<f32>,
+    /// The inputs and a one: \[BLOCK, I + 1\].
+    inputs_and_one: Vec<f32>,
+    /// Of the recurrent weights, the input weights and the bias: \[H/8, H + I + 1, 4, 8\].
+    d_weights: Vec<f32>,
+    /// \[H\], and of the bias, in lanes that are yet to be added up.
+    d_head: Vec<f32>,
+    d_head_bias: Vec<f32>,
+}
+
+/// Numbers from one path's gradient at the gates to the next one's: off the powers of two, which would all meet in a few
+/// lines of the cache.
+fn stride(hidden: usize) -> usize {
+    4 * padded(hidden) + 16
+}
+
+/// Where a gate of a unit lies among the 4H.
+fn gate_place(gate: usize, unit: usize) -> usize {
+    unit / LANES * GATES + gate * LANES + unit % LANES
+}
+
+impl BackwardWeights {
+    /// Packs the weights.
+    pub(super) fn pack(&mut self, shape: Shape, weights: &[f32]) {
+        let Shape { inputs, hidden } = shape;
+        let (tensors, width) = (shape.tensors(weights), padded(hidden));
+        self.recurrent.resize(4 * width * width, 0.0);
+        self.inputs.resize(inputs * 4 * width, 0.0);
+        for gate in 0..4 {
+            for unit in 0..hidden {
+                let (row, place) = (gate * hidden + unit, gate_place(gate, unit));
+                let recurrent = &tensors.recurrent[row * hidden..][..hidden];
+                for (group, weights) in recurrent.chunks(TILE_VECTORS * LANES).enumerate() {
+                    let first = group * TILE_VECTORS * LANES;
+                    let columns = (TILE_VECTORS * LANES).min(width - first);
+                    self.recurrent[first * 4 * width + place * columns..][..weights.len()].copy_from_slice(weights);
+                }
+                for input in 0..inputs {
+                    self.inputs[input * 4 * width + place] = tensors.input[row * inputs + input];
+                }
+            }
+        }
+        self.head.resize(width, 0.0);
+        self.head[..hidden].copy_from_slice(tensors.head);
+        self.start.resize(width, 0.0);
+    }
+}
+
+impl Scratch {
+    /// Makes room, and begins the sums.
+    pub(super) fn prepare(&mut self, shape: Shape) {
+        let Shape { inputs, hidden } = shape;
+        let width = padded(hidden);
+        self.d_gates.resize(BLOCK * stride(hidden), 0.0);
+        self.d_state.resize(BLOCK * width, 0.0);
+        self.d_cell.resize(BLOCK * width, 0.0);
+        self.inputs_and_one.resize(BLOCK * (inputs + 1), 0.0);
+        self.d_weights.resize(width / LANES * (hidden + inputs + 1) * GATES, 0.0);
+        self.d_head.resize(width, 0.0);
+        self.d_head_bias.resize(LANES, 0.0);
+        for sums in [&mut self.d_weights, &mut self.d_head, &mut self.d_head_bias] {
+            sums.fill(0.0);
+        }
+    }
+
+    /// Writes the gradient of the weights in their own layout.
+    pub(super) fn unpack(&self, shape: Shape, gradient: &mut [f32]) {
+        let Shape { inputs, hidden } = shape;
+        let gradient = shape.tensors_mut(gradient);
+        for (block, panel) in self.d_weights.chunks_exact((hidden + inputs + 1) * GATES).enumerate() {
+            let units = LANES.min(hidden - block * LANES);
+            for gate in 0..4 {
+                for lane in 0..units {
+                    let row = gate * hidden + block * LANES + lane;
+                    let mut sums = panel[gate * LANES + lane..].iter().step_by(GATES);
+                    for places in [
+                        &mut gradient.recurrent[row * hidden..][..hidden],
+                        &mut gradient.input[row * inputs..][..inputs],
+                    ] {
+                        places.iter_mut().zip(sums.by_ref()).for_each(|(place, sum)| *place = *sum);
+                    }
+                    let bias = *sums.next().expect("the bias comes last");
+                    (gradient.bias_input[row], gradient.bias_recurrent[row]) = (bias, bias);
+                }
+            }
+        }
+        gradient.head.copy_from_slice(&self.d_head[..hidden]);
+        gradient.head_bias[0] = Lanes::load(&self.d_head_bias).sum();
+    }
+}
+
+/// A backward pass to be done.
+pub(super) struct Backward<'a> {
+    pub(super) shape: Shape,
+    /// The place among the inputs of the last position, if it is fed back.
+    pub(super) fed_back: Option<usize>,
+    pub(super) dims: Dims,
+    pub(super) weights: &'a BackwardWeights,
+    /// \[D, B, I\]
+    pub(super) inputs: &'a [f32],
+    pub(super) trace: &'a Trace,
+    pub(super) scratch: &'a mut Scratch,
+    /// Gradient of the positions, to which is added what they do as later inputs: \[D, B\].
+    pub(super) d_positions: &'a mut [f32],
+    /// At the head's pre-activations: \[D, B\].
+    pub(super) d_logits: &'a mut [f32],
+    /// Whether the gradients of the head's weights, and of the others, are wanted.
+    pub(super) of_head: bool,
+    pub(super) of_weights: bool,
+    /// Whether to go no further than the head.
+    pub(super) ends_at_head: bool,
+    /// See [`Gradient`](crate::network::Gradient).
+    pub(super) d_inputs: Option<&'a mut [f32]>,
+    pub(super) d_all_gates: Option<&'a mut [f32]>,
+}
+
+impl Kernel for Backward<'_> {
+    #[inline(always)]
+    fn run<const WIDE: bool>(mut self) {
+        let Dims { batch, time } = self.dims;
+        for first in (0..batch).step_by(BLOCK) {
+            let rows = BLOCK.min(batch - first);
+            self.scratch.d_state.fill(0.0);
+            self.scratch.d_cell.fill(0.0);
+            for time in (0..time).rev() {
+                self.point::<WIDE>(first, rows, time);
+            }
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// A block at `time`.
+    #[inline(always)]
+    fn point<const WIDE: bool>(&mut self, first: usize, rows: usize, time: usize) {
+        let here = time * self.dims.batch + first;
+        self.through_output(here, rows);
+        if self.of_head {
+            self.add_head_gradients(here, rows);
+        }
+        if self.ends_at_head {
+            return;
+        }
+        self.through_states(here, rows, time);
+        self.through_feedback(here, rows, time);
+        if self.of_weights {
+            self.add_weight_gradients::<WIDE>(here, rows, time);
+        }
+        self.write_gates(here, rows);
+        self.through_inputs(here, rows);
+        if time > 0 {
+            self.through_recurrence::<WIDE>(rows);
+        }
+    }
+
+    /// Gradient at the head's pre-activations of the rows from `here` on.
+    #[inline(always)]
+    fn through_output(&mut self, here: usize, rows: usize) {
+        let places = here..here + rows;
+        let positions = self.trace.positions[places.clone()].iter().zip(&self.d_positions[places.clone()]);
+        for (d_logit, (y, d_y)) in self.d_logits[places].iter_mut().zip(positions) {
+            *d_logit = *d_y * (-*y).mul_add(*y, 1.0);
+        }
+    }
+
+    /// Adds the gradients of the head's weights and bias.
+    #[inline(always)]
+    fn add_head_gradients(&mut self, here: usize, rows: usize) {
+        let width = padded(self.shape.hidden);
+        let d_logits = &self.d_logits[here..][..rows];
+        let states = &self.trace.state[here * width..][..rows * width];
+        for (block, d_head) in self.scratch.d_head.chunks_exact_mut(LANES).enumerate() {
+            let mut sum = Lanes::ZERO;
+            for (state, d_logit) in states.chunks_exact(width).zip(d_logits) {
+                sum = Lanes::splat(*d_logit).mul_add(Lanes::load(&state[block * LANES..]), sum);
+            }
+            Lanes::load(d_head).add(sum).store(d_head);
+        }
+        for d_logits in d_logits.chunks(LANES) {
+            self.scratch.d_head_bias.iter_mut().zip(d_logits).for_each(|(sum, d)| *sum += *d);
+        }
+    }
+
+    /// The gradient at the gates' pre-activations and at c_{t−1}, from those at h_t, c_t and the head.
+    #[inline(always)]
+    fn through_states(&mut self, here: usize, rows: usize, time: usize) {
+        let (hidden, width) = (self.shape.hidden, padded(self.shape.hidden));
+        let Scratch { d_gates, d_state, d_cell, .. } = &mut *self.scratch;
+        for (row, d_gates) in d_gates.chunks_exact_mut(stride(hidden)).take(rows).enumerate() {
+            let d_logit = Lanes::splat(self.d_logits[here + row]);
+            let gates = &self.trace.gates[(here + row) * 4 * width..][..4 * width];
+            let cell_tanh = &self.trace.cell_tanh[(here + row) * width..][..width];
+            let last_cell = match time {
+                0 => &self.weights.start[..width],
+                _ => &self.trace.cell[(here - self.dims.batch + row) * width..][..width],
+            };
+            let d_state = &d_state[row * width..][..width];
+            let d_cell = &mut d_cell[row * width..][..width];
+            let head = &self.weights.head[..width];
+            for block in 0..width / LANES {
+                let unit = block * LANES;
+                let [i, f, g, o] = Lanes::load_all(&gates[block * GATES..]);
+                let tanh = Lanes::load(&cell_tanh[unit..]);
+                let d_h = d_logit.mul_add(Lanes::load(&head[unit..]), Lanes::load(&d_state[unit..]));
+                let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Lanes::ONE), Lanes::load(&d_cell[unit..]));
+                // σ' = σ − σ², tanh' = 1 − tanh².
+                let d_gate = [
+                    d_c.mul(g).mul(i.mul_sub_from(i, i)),
+                    d_c.mul(Lanes::load(&last_cell[unit..])).mul(f.mul_sub_from(f, f)),
+                    d_c.mul(i).mul(g.mul_sub_from(g, Lanes::ONE)),
+                    d_h.mul(tanh).mul(o.mul_sub_from(o, o)),
+                ];
+                Lanes::store_all(d_gate, &mut d_gates[block * GATES..]);
+                d_c.mul(f).store(&mut d_cell[unit..]);
+            }
+        }
+    }
+
+    /// Adds to the gradient of the positions before `time` what they do as its inputs.
+    #[inline(always)]
+    fn through_feedback(&mut self, here: usize, rows: usize, time: usize) {
+        let Some(place) = self.fed_back.filter(|_| time > 0) else { return };
+        let width = 4 * padded(self.shape.hidden);
+        let weights = &self.weights.inputs[place * width..][..width];
+        let last = &mut self.d_positions[here - self.dims.batch..][..rows];
+        for (d_position, d_gates) in last.iter_mut().zip(self.scratch.d_gates.chunks_exact(stride(self.shape.hidden))) {
+            *d_position += dot(&d_gates[..width], weights);
+        }
+    }
+
+    /// The gradient of the inputs, if it is wanted.
+    #[inline(always)]
+    fn through_inputs(&mut self, here: usize, rows: usize) {
+        let Some(d_inputs) = &mut self.d_inputs else { return };
+        let (inputs, width) = (self.shape.inputs, 4 * padded(self.shape.hidden));
+        let d_inputs = d_inputs[here * inputs..][..rows * inputs].chunks_exact_mut(inputs);
+        for (d_inputs, d_gates) in d_inputs.zip(self.scratch.d_gates.chunks_exact(stride(self.shape.hidden))) {
+            for (d_input, weights) in d_inputs.iter_mut().zip(self.weights.inputs.chunks_exact(width)) {
+                *d_input = dot(&d_gates[..width], weights);
+            }
+        }
+    }
+
+    /// Writes the gradient at the gates in the weights' order, if it is wanted.
+    #[inline(always)]
+    fn write_gates(&mut self, here: usize, rows: usize) {
+        let Some(d_all_gates) = &mut self.d_all_gates else { return };
+        let hidden = self.shape.hidden;
+        let places = d_all_gates[here * 4 * hidden..][..rows * 4 * hidden].chunks_exact_mut(4 * hidden);
+        for (places, d_gates) in places.zip(self.scratch.d_gates.chunks_exact(stride(hidden))) {
+            for (gate, places) in places.chunks_exact_mut(hidden).enumerate() {
+                places.iter_mut().enumerate().for_each(|(unit, place)| *place = d_gates[gate_place(gate, unit)]);
+            }
+        }
+    }
+
+    /// Adds the gradients of the recurrent layer's weights at `time`: at the gates, times what they saw.
+    #[inline(always)]
+    fn add_weight_gradients<const WIDE: bool>(&mut self, here: usize, rows: usize, time: usize) {
+        let Shape { inputs, hidden } = self.shape;
+        let width = padded(hidden);
+        let features = &self.inputs[here * inputs..][..rows * inputs];
+        let Scratch { d_gates, inputs_and_one, d_weights, .. } = &mut *self.scratch;
+        let inputs_and_one = &mut inputs_and_one[..rows * (inputs + 1)];
+        for (row, features) in inputs_and_one.chunks_exact_mut(inputs + 1).zip(features.chunks_exact(inputs)) {
+            row[..inputs].copy_from_slice(features);
+            row[inputs] = 1.0;
+        }
+        let last_state = match time {
+            0 => &[],
+            _ => &self.trace.state[(here - self.dims.batch) * width..][..rows * width],
+        };
+        for (block, panel) in d_weights.chunks_exact_mut((hidden + inputs + 1) * GATES).enumerate() {
+            let d_gates =
+                Columns { data: &d_gates[..rows * stride(hidden)], stride: stride(hidden), first: block * GATES };
+            let (of_states, of_inputs) = panel.split_at_mut(hidden * GATES);
+            if time > 0 {
+                add_product::<WIDE>(of_states, Columns { data: last_state, stride: width, first: 0 }, d_gates);
+            }
+            add_product::<WIDE>(of_inputs, Columns { data: inputs_and_one, stride: inputs + 1, first: 0 }, d_gates);
+        }
+    }
+
+    /// The gradient at h_{t−1}.
+    #[inline(always)]
+    fn through_recurrence<const WIDE: bool>(&mut self, rows: usize) {
+        let (hidden, width) = (self.shape.hidden, padded(self.shape.hidden));
+        let d_gates = &self.scratch.d_gates[..];
+        let d_state = &mut self.scratch.d_state[..rows * width];
+        for first in (0..width).step_by(TILE_VECTORS * LANES) {
+            let columns = (TILE_VECTORS * LANES).min(width - first);
+            let weights = &self.weights.recurrent[first * 4 * width..][..columns * 4 * width];
+            let to = Product { d_gates, stride: stride(hidden), weights, width, first };
+            // Eight to twelve sums are under way at a time: as many as the multiplier has stages.
+            match columns / LANES {
+                1 => to.rows::<8, 1, 8>(d_state, rows),
+                2 => to.rows::<4, 2, 8>(d_state, rows),
+                3 => to.rows::<4, 3, 8>(d_state, rows),
+                _ if WIDE => to.rows::<8, 2, 16>(d_state, rows),
+                _ => to.rows::<3, 4, 8>(d_state, rows),
+            }
+        }
+    }
+}
+
+/// Columns of a row-major matrix, from `first` on.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    data: &'a [f32],
+    stride: usize,
+    first: usize,
+}
+
+/// `out[m, 32] += leftᵀ[m, rows] · right[rows, 32]`: summed over the rows in order, then added.
+#[inline(always)]
+fn add_product<const WIDE: bool>(out: &mut [f32], left: Columns<'_>, right: Columns<'_>) {
+    if WIDE {
+        add_product_by::<8, 2, 16>(out, left, right);
+    } else {
+        add_product_by::<3, 4, 8>(out, left, right);
+    }
+}
+
+/// The same, `R` of the m at a time.
+#[inline(always)]
+fn add_product_by<const R: usize, const V: usize, const N: usize>(
+    mut out: &mut [f32],
+    mut left: Columns<'_>,
+    right: Columns<'_>,
+) {
+    while !out.is_empty() {
+        let rows = match out.len() / GATES {
+            many if many >= R => {
+                product_tile::<R, V, N>(out, left, right);
+                R
+            }
+            3.. => {
+                product_tile::<3, V, N>(out, left, right);
+                3
+            }
+            2 => {
+                product_tile::<2, V, N>(out, left, right);
+                2
+            }
+            _ => {
+                product_tile::<1, V, N>(out, left, right);
+                1
+            }
+        };
+        out = &mut out[rows * GATES..];
+        left.first += rows;
+    }
+}
+
+#[inline(always)]
+fn product_tile<const R: usize, const V: usize, const N: usize>(
+    out: &mut [f32],
+    left: Columns<'_>,
+    right: Columns<'_>,
+) {
+    let mut sums = [[Vector::<N>::ZERO; V]; R];
+    for (left_row, right_row) in left.data.chunks_exact(left.stride).zip(right.data.chunks_exact(right.stride)) {
+        let left: &[f32; R] = left_row[left.first..].first_chunk().expect("a tile's rows");
+        add_outer(&mut sums, left, &right_row[right.first..][..GATES]);
+    }
+    unrolled!(r in R, unrolled!(v in V, {
+        let out = &mut out[r * GATES + v * N..][..N];
+        Vector::load(out).add(sums[r][v]).store(out);
+    }));
+}
+
+/// The product that takes gradients through the recurrent weights, into some columns of d_state.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    d_gates: &'a [f32],
+    stride: usize,
+    /// \[4H, columns\]
+    weights: &'a [f32],
+    /// H, rounded up.
+    width: usize,
+    /// The first of the columns.
+    first: usize,
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn rows<const R: usize, const V: usize, const N: usize>(self, d_state: &mut [f32], rows: usize) {
+        let mut row = 0;
+        while row + R <= rows {
+            self.tile::<R, V, N>(d_state, row);
+            row += R;
+        }
+        if R > 4 && row + 4 <= rows {
+            self.tile::<4, V, N>(d_state, row);
+            row += 4;
+        }
+        if row + 2 <= rows {
+            self.tile::<2, V, N>(d_state, row);
+            row += 2;
+        }
+        if row < rows {
+            self.tile::<1, V, N>(d_state, row);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const R: usize, const V: usize, const N: usize>(self, d_state: &mut [f32], row: usize) {
+        let left = Rows::<R>::new(&self.d_gates[row * self.stride..], self.stride, 4 * self.width);
+        let mut sums = [[Vector::<N>::ZERO; V]; R];
+        left.multiply(&mut sums, self.weights);
+        unrolled!(r in R, {
+            Vector::store_all(sums[r], &mut d_state[(row + r) * self.width + self.first..][..V * N]);
+        });
+    }
+}
+
+/// Σ a·b over all gates, in 32 lanes.
+#[inline(always)]
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [Lanes::ZERO; 4];
+    for (a, b) in a.chunks_exact(GATES).zip(b.chunks_exact(GATES)) {
+        for v in 0..4 {
+            sums[v] = Lanes::load(&a[v * LANES..]).mul_add(Lanes::load(&b[v * LANES..]), sums[v]);
+        }
+    }
+    let [a, b, c, d] = sums;
+    a.add(c).add(b.add(d)).sum()
+}

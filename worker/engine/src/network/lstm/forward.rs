@@ -1,0 +1,280 @@
+//! The forward pass in f32: blocks of paths go through all points one after the other, so that what a step reads is in
+//! the nearest cache.
+
+use super::Shape;
+use super::fast::{BLOCK, GATES, Trace, padded};
+use crate::isa::Kernel;
+use crate::lanes::{LANES, Lanes, Vector, unrolled};
+use crate::network::Dims;
+
+/// The weights as the forward pass reads them.
+#[derive(Default)]
+pub(super) struct ForwardWeights {
+    /// For each eight units: the sum of the biases, then the weights of each input, then those of each h, every one as
+    /// the four gates' vectors i, f, g, o: \[H/8, 1 + I + H, 4, 8\]. Those of i, f and o are halved, for
+    /// σ(x) = ½ + ½ tanh(x/2). Units beyond H have zeros, and stay at zero.
+    panels: Vec<f32>,
+    /// \[H\], and zeros.
+    head: Vec<f32>,
+    head_bias: f32,
+    /// h and c before the first point: \[BLOCK, H\].
+    start: Vec<f32>,
+}
+
+impl ForwardWeights {
+    /// Packs the weights.
+    pub(super) fn pack(&mut self, shape: Shape, weights: &[f32]) {
+        let Shape { inputs, hidden } = shape;
+        let tensors = shape.tensors(weights);
+        let depth = 1 + inputs + hidden;
+        self.panels.resize(padded(hidden) / LANES * depth * GATES, 0.0);
+        for (block, panel) in self.panels.chunks_exact_mut(depth * GATES).enumerate() {
+            let units = LANES.min(hidden - block * LANES);
+            for gate in 0..4 {
+                let scale = if gate == 2 { 1.0 } else { 0.5 };
+                for lane in 0..units {
+                    let row = gate * hidden + block * LANES + lane;
+                    let mut column = panel[gate * LANES + lane..].iter_mut().step_by(GATES);
+                    let mut put = |weight: f32| *column.next().expect("a place for each weight") = scale * weight;
+                    put(tensors.bias_input[row] + tensors.bias_recurrent[row]);
+                    tensors.input[row * inputs..][..inputs].iter().for_each(|weight| put(*weight));
+                    tensors.recurrent[row * hidden..][..hidden].iter().for_each(|weight| put(*weight));
+                }
+            }
+        }
+        self.head.resize(padded(hidden), 0.0);
+        self.head[..hidden].copy_from_slice(tensors.head);
+        self.head_bias = tensors.head_bias[0];
+        self.start.resize(BLOCK * padded(hidden), 0.0);
+    }
+}
+
+/// A forward pass to be done.
+pub(super) struct Forward<'a> {
+    pub(super) shape: Shape,
+    /// The place among the inputs of the last position, if it is fed back.
+    pub(super) fed_back: Option<usize>,
+    pub(super) dims: Dims,
+    pub(super) weights: &'a ForwardWeights,
+    /// \[D, B, I\]
+    pub(super) inputs: &'a mut [f32],
+    pub(super) trace: &'a mut Trace,
+}
+
+/// One block of paths at one point.
+struct Step<'a> {
+    inputs: &'a [f32],
+    last_state: &'a [f32],
+    last_cell: &'a [f32],
+    /// How much of `last_state` there is: H, or 0 at the first point.
+    depth: usize,
+    gates: &'a mut [f32],
+    cell: &'a mut [f32],
+    cell_tanh: &'a mut [f32],
+    state: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run<const WIDE: bool>(mut self) {
+        let Dims { batch, time } = self.dims;
+        for first in (0..batch).step_by(BLOCK) {
+            let rows = BLOCK.min(batch - first);
+            for time in 0..time {
+                self.feed_back(first, rows, time);
+                self.step::<WIDE>(first, rows, time);
+                self.decide(time * batch + first, rows);
+            }
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// Writes the last positions where they are inputs at `time`.
+    #[inline(always)]
+    fn feed_back(&mut self, first: usize, rows: usize, time: usize) {
+        let Some(place) = self.fed_back.filter(|_| time > 0) else { return };
+        let (batch, inputs) = (self.dims.batch, self.shape.inputs);
+        let last = &self.trace.positions[(time - 1) * batch + first..][..rows];
+        let now = &mut self.inputs[(time * batch + first) * inputs..][..rows * inputs];
+        for (row, position) in now.chunks_exact_mut(inputs).zip(last) {
+            row[place] = *position;
+        }
+    }
+
+    /// Gates and states of a block at `time`.
+    #[inline(always)]
+    fn step<const WIDE: bool>(&mut self, first: usize, rows: usize, time: usize) {
+        let Shape { inputs, hidden } = self.shape;
+        let (batch, width) = (self.dims.batch, padded(hidden));
+        let here = time * batch + first;
+        let (states, state) = self.trace.state.split_at_mut(here * width);
+        let (cells, cell) = self.trace.cell.split_at_mut(here * width);
+        let (last_state, last_cell, depth) = if time > 0 {
+            let last = (here - batch) * width;
+            (&states[last..][..rows * width], &cells[last..][..rows * width], hidden)
+        } else {
+            (&self.weights.start[..rows * width], &self.weights.start[..rows * width], 0)
+        };
+        let mut step = Step {
+            inputs: &self.inputs[here * inputs..][..rows * inputs],
+            last_state,
+            last_cell,
+            depth,
+            gates: &mut self.trace.gates[here * 4 * width..][..rows * 4 * width],
+            cell: &mut cell[..rows * width],
+            cell_tanh: &mut self.trace.cell_tanh[here * width..][..rows * width],
+            state: &mut state[..rows * width],
+        };
+        for (block, panel) in self.weights.panels.chunks_exact((1 + inputs + hidden) * GATES).enumerate() {
+            if WIDE {
+                step.tiles::<8, 2, 16>(self.shape, panel, rows, block);
+            } else {
+                step.tiles::<3, 4, 8>(self.shape, panel, rows, block);
+            }
+        }
+    }
+
+    /// The positions of the rows from `here` on: δ = tanh(w·h + b).
+    #[inline(always)]
+    fn decide(&mut self, here: usize, rows: usize) {
+        let width = padded(self.shape.hidden);
+        let states = self.trace.state[here * width..][..rows * width].chunks_exact(width);
+        let mut logits = [0.0; BLOCK];
+        for (logit, state) in logits.iter_mut().zip(states) {
+            let mut sum = Lanes::ZERO;
+            for (state, head) in state.chunks_exact(LANES).zip(self.weights.head.chunks_exact(LANES)) {
+                sum = Lanes::load(state).mul_add(Lanes::load(head), sum);
+            }
+            *logit = sum.sum() + self.weights.head_bias;
+        }
+        for logits in logits.chunks_exact_mut(LANES).take(rows.div_ceil(LANES)) {
+            Lanes::load(logits).tanh().store(logits);
+        }
+        self.trace.positions[here..][..rows].copy_from_slice(&logits[..rows]);
+    }
+}
+
+impl Step<'_> {
+    /// Gates and states of all paths in the `block`th eight units, of `R` paths at a time: with the four gates' V
+    /// vectors of N a path they fill twelve of sixteen registers, or sixteen of 32, and leave room for what is multiplied.
+    #[inline(always)]
+    fn tiles<const R: usize, const V: usize, const N: usize>(
+        &mut self,
+        shape: Shape,
+        panel: &[f32],
+        rows: usize,
+        block: usize,
+    ) {
+        let mut row = 0;
+        while row + R <= rows {
+            self.tile::<R, V, N>(shape, panel, row, block);
+            row += R;
+        }
+        if R > 4 && row + 4 <= rows {
+            self.tile::<4, V, N>(shape, panel, row, block);
+            row += 4;
+        }
+        if row + 2 <= rows {
+            self.tile::<2, V, N>(shape, panel, row, block);
+            row += 2;
+        }
+        if row < rows {
+            self.tile::<1, V, N>(shape, panel, row, block);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<const R: usize, const V: usize, const N: usize>(
+        &mut self,
+        shape: Shape,
+        panel: &[f32],
+        row: usize,
+        block: usize,
+    ) {
+        let Shape { inputs, hidden } = shape;
+        let width = padded(hidden);
+        let features = Rows::<R>::new(&self.inputs[row * inputs..], inputs, inputs);
+        let states = Rows::<R>::new(&self.last_state[row * width..], width, self.depth);
+        let (bias, panel) = panel.split_at(GATES);
+        let (of_inputs, of_states) = panel.split_at(inputs * GATES);
+        let mut sums = [Vector::<N>::load_all::<V>(bias); R];
+        features.multiply(&mut sums, of_inputs);
+        states.multiply(&mut sums, of_states);
+        let mut tile = [[0.0; GATES]; R];
+        unrolled!(r in R, unrolled!(v in V, sums[r][v].store(&mut tile[r][v * N..])));
+        for (r, tile) in tile.iter().enumerate() {
+            let here = (row + r) * width + block * LANES;
+            let [i, f, g, o] = Lanes::load_all(tile);
+            let (i, f, g, o) = (i.sigmoid_of_twice(), f.sigmoid_of_twice(), g.tanh(), o.sigmoid_of_twice());
+            Lanes::store_all([i, f, g, o], &mut self.gates[(row + r) * 4 * width + block * GATES..]);
+            let cell = f.mul_add(Lanes::load(&self.last_cell[here..]), i.mul(g));
+            let cell_tanh = cell.tanh();
+            cell.store(&mut self.cell[here..]);
+            cell_tanh.store(&mut self.cell_tanh[here..]);
+            o.mul(cell_tanh).store(&mut self.state[here..]);
+        }
+    }
+}
+
+/// The left rows of a product: `R` rows of a matrix, of which each has `depth` numbers.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a, const R: usize> {
+    rows: [&'a [f32]; R],
+    depth: usize,
+}
+
+impl<'a, const R: usize> Rows<'a, R> {
+    /// The first rows of a matrix.
+    #[inline(always)]
+    pub(super) fn new(matrix: &'a [f32], stride: usize, depth: usize) -> Rows<'a, R> {
+        let mut rows = [matrix; R];
+        unrolled!(r in R, rows[r] = &matrix[r * stride..][..depth]);
+        Rows { rows, depth }
+    }
+
+    /// `sums[r, v] += Σ_k rows[r, k] · right[k, v]`, in ascending k.
+    #[inline(always)]
+    pub(super) fn multiply<const V: usize, const N: usize>(self, sums: &mut [[Vector<N>; V]; R], right: &[f32]) {
+        let right = &right[..self.depth * V * N];
+        // In registers, while `sums` may be in memory.
+        let mut own = [[Vector::<N>::ZERO; V]; R];
+        unrolled!(r in R, unrolled!(v in V, own[r][v] = sums[r][v]));
+        for k in 0..self.depth {
+            let mut left = [0.0; R];
+            unrolled!(r in R, left[r] = self.rows[r][k]);
+            add_outer(&mut own, &left, &right[k * V * N..][..V * N]);
+        }
+        unrolled!(r in R, unrolled!(v in V, sums[r][v] = own[r][v]));
+    }
+}
+
+/// `sums[r, v] += left[r] · right[v]`.
+#[inline(always)]
+pub(super) fn add_outer<const R: usize, const V: usize, const N: usize>(
+    sums: &mut [[Vector<N>; V]; R],
+    left: &[f32; R],
+    right: &[f32],
+) {
+    // With few registers, the operands from the left stay in theirs and those from the right are read as they are used;
+    // with many, the other way round. Loops for the narrow and none for the wide: each is what the compiler makes vectors
+    // of. `cargo bench --bench lstm` shows when that has changed: by a factor of two or more.
+    if N == LANES {
+        let mut rows = [Vector::<N>::ZERO; R];
+        for r in 0..R {
+            rows[r] = Vector::splat(left[r]);
+        }
+        for v in 0..V {
+            let right = Vector::load(&right[v * N..]);
+            for r in 0..R {
+                sums[r][v] = rows[r].mul_add(right, sums[r][v]);
+            }
+        }
+    } else {
+        let right = Vector::load_all::<V>(right);
+        unrolled!(r in R, {
+            let left = Vector::splat(left[r]);
+            unrolled!(v in V, sums[r][v] = left.mul_add(right[v], sums[r][v]));
+        });
+    }
+}

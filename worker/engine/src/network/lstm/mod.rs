@@ -1,0 +1,92 @@
+//! The LSTM and its head: forward, and backward through time.
+//!
+//! With x_t the features, h and c the hidden and cell states (zero before the first point), PyTorch's equations:
+//! `(i, f, g, o) = (σ, σ, tanh, σ)(W_ih x_t + b_ih + W_hh h_{t−1} + b_hh)`, `c_t = f c_{t−1} + i g`,
+//! `h_t = o tanh c_t`, and the position `δ_t = tanh(w·h_t + b)`, which may be one of the inputs x_{t+1}. A gradient of the
+//! loss with respect to x is `d_x`.
+//!
+//! There are two of it: [`reference`] in plain loops for any number, and [`fast`] for f32, which is tested against it.
+
+mod backward;
+mod fast;
+mod forward;
+mod reference;
+
+use std::any::Any;
+
+use super::layout::{Layout, Start};
+use super::{Dims, InputShape, Lstm, Policy};
+use crate::isa::Isa;
+use crate::real::Real;
+
+impl Lstm {
+    /// The tensors, by PyTorch's names.
+    pub(super) fn layout(&self, inputs: usize) -> Layout {
+        let hidden = self.hidden as usize;
+        let gates = 4 * hidden;
+        let specs: [(&str, &[usize], Start); 6] = [
+            ("lstm.weight_ih_l0", &[gates, inputs], Start::XavierUniform),
+            ("lstm.weight_hh_l0", &[gates, hidden], Start::Orthogonal),
+            ("lstm.bias_ih_l0", &[gates], Start::Zeros),
+            ("lstm.bias_hh_l0", &[gates], Start::Zeros),
+            ("fc.weight", &[1, hidden], Start::XavierUniform),
+            ("fc.bias", &[1], Start::Zeros),
+        ];
+        Layout::new(&specs, 4)
+    }
+
+    /// The network at work: the fast one for f32.
+    pub(super) fn policy<R: Real>(&self, inputs: InputShape) -> Box<dyn Policy<R>> {
+        let fast: Box<dyn Policy<f32>> = Box::new(fast::FastLstm::new(self, inputs, Isa::detect()));
+        // The same type if R is f32; any other number has the reference.
+        let same: Result<Box<Box<dyn Policy<R>>>, _> = (Box::new(fast) as Box<dyn Any>).downcast();
+        same.map_or_else(|_| Box::new(reference::ReferenceLstm::new(self, inputs)) as _, |fast| *fast)
+    }
+
+    /// Peak bytes of a pass in f32 over a batch.
+    pub(super) fn bytes(&self, inputs: usize, dims: Dims) -> u64 {
+        fast::bytes(Shape { inputs, hidden: self.hidden as usize }, dims)
+    }
+}
+
+/// I and H.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    inputs: usize,
+    hidden: usize,
+}
+
+/// The weights or their gradient, tensor by tensor.
+struct Tensors<S> {
+    input: S,
+    recurrent: S,
+    bias_input: S,
+    bias_recurrent: S,
+    head: S,
+    head_bias: S,
+}
+
+impl Shape {
+    fn tensors<R>(self, weights: &[R]) -> Tensors<&[R]> {
+        let gates = 4 * self.hidden;
+        let (input, rest) = weights.split_at(gates * self.inputs);
+        let (recurrent, rest) = rest.split_at(gates * self.hidden);
+        let (bias_input, rest) = rest.split_at(gates);
+        let (bias_recurrent, rest) = rest.split_at(gates);
+        let (head, head_bias) = rest.split_at(self.hidden);
+        Tensors { input, recurrent, bias_input, bias_recurrent, head, head_bias }
+    }
+
+    fn tensors_mut<R>(self, gradient: &mut [R]) -> Tensors<&mut [R]> {
+        let gates = 4 * self.hidden;
+        let (input, rest) = gradient.split_at_mut(gates * self.inputs);
+        let (recurrent, rest) = rest.split_at_mut(gates * self.hidden);
+        let (bias_input, rest) = rest.split_at_mut(gates);
+        let (bias_recurrent, rest) = rest.split_at_mut(gates);
+        let (head, head_bias) = rest.split_at_mut(self.hidden);
+        Tensors { input, recurrent, bias_input, bias_recurrent, head, head_bias }
+    }
+}
+
+#[cfg(test)]
+mod tests;

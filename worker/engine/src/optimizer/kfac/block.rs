@@ -1,0 +1,244 @@
+//! A linear layer as K-FAC sees it: where its weights lie, what it reads, and what it says.
+
+use nalgebra::DMatrix;
+
+use super::{Bias, KfacLayers, RecurrentFactors};
+use crate::network::Layout;
+use crate::optimizer::{Seen, Signals};
+use crate::real::Real;
+
+/// Which layer of the network it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    /// The gates' pre-activations from x_t and h_{t−1}.
+    Recurrent,
+    /// The head's pre-activation from h_t.
+    Head,
+}
+
+/// A matrix of the layout, row-major, a row an output.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: usize,
+    cols: usize,
+}
+
+/// A linear layer y = W a + b, its weights gathered from the network's tensors.
+///
+/// PyTorch's LSTM has two bias vectors that are only ever added, so their gradients are equal and the curvature sees
+/// their sum alone. The layer has one bias, that sum; each vector takes half of its step, so that the sum makes the whole
+/// step and vectors that begin equal stay equal.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    layer: Layer,
+    outputs: usize,
+    parts: Vec<Part>,
+    /// Where the bias vectors begin, whose sum is the bias.
+    biases: Vec<usize>,
+    /// Outputs of one output factor.
+    group: usize,
+    /// Whether the bias is the weight of an input that is always 1.
+    homogeneous: bool,
+    /// Names of the factors, for people.
+    input_name: &'static str,
+    output_names: &'static [&'static str],
+}
+
+impl Block {
+    /// The layers that K-FAC preconditions, in the order of the weights.
+    pub(super) fn all(
+        layout: &Layout,
+        layers: KfacLayers,
+        bias: Bias,
+        recurrent_factors: RecurrentFactors,
+    ) -> Vec<Block> {
+        let homogeneous = bias == Bias::Homogeneous;
+        match layers {
+            KfacLayers::Head => vec![Block::head(layout, homogeneous, "A", &["G"])],
+            KfacLayers::All => vec![
+                Block::recurrent(layout, homogeneous, recurrent_factors),
+                Block::head(layout, homogeneous, "A of the head", &["G of the head"]),
+            ],
+        }
+    }
+
+    fn head(
+        layout: &Layout,
+        homogeneous: bool,
+        input_name: &'static str,
+        output_names: &'static [&'static str],
+    ) -> Block {
+        let head = layout.head();
+        Block {
+            layer: Layer::Head,
+            outputs: 1,
+            parts: vec![Part { start: head.start, cols: layout.head_inputs() }],
+            biases: vec![head.end - 1],
+            group: 1,
+            homogeneous,
+            input_name,
+            output_names,
+        }
+    }
+
+    fn recurrent(layout: &Layout, homogeneous: bool, factors: RecurrentFactors) -> Block {
+        let body = || layout.tensors().iter().filter(|spec| spec.range.end <= layout.body().end);
+        let parts: Vec<Part> = body()
+            .filter(|spec| spec.shape.len() == 2)
+            .map(|spec| Part { start: spec.range.start, cols: spec.shape[1] })
+            .collect();
+        let biases = body().filter(|spec| spec.shape.len() == 1).map(|spec| spec.range.start).collect();
+        let outputs = 4 * layout.head_inputs();
+        let (group, output_names): (usize, &'static [&'static str]) = match factors {
+            RecurrentFactors::Joint => (outputs, &["G of the LSTM"]),
+            RecurrentFactors::PerGate => (
+                outputs / 4,
+                &[
+                    "G of the LSTM's input gate",
+                    "G of the LSTM's forget gate",
+                    "G of the LSTM's candidate",
+                    "G of the LSTM's output gate",
+                ],
+            ),
+        };
+        Block {
+            layer: Layer::Recurrent,
+            outputs,
+            parts,
+            biases,
+            group,
+            homogeneous,
+            input_name: "A of the LSTM",
+            output_names,
+        }
+    }
+
+    /// K: how many inputs A has.
+    pub(super) fn inputs(&self) -> usize {
+        self.weights() + usize::from(self.homogeneous)
+    }
+
+    /// Weights of one output, without its bias.
+    pub(super) fn weights(&self) -> usize {
+        self.parts.iter().map(|part| part.cols).sum()
+    }
+
+    /// How many outputs one output factor has, and how many factors there are.
+    pub(super) fn groups(&self) -> (usize, usize) {
+        (self.group, self.outputs / self.group)
+    }
+
+    pub(super) fn input_name(&self) -> &'static str {
+        self.input_name
+    }
+
+    pub(super) fn output_name(&self, group: usize) -> &'static str {
+        self.output_names[group]
+    }
+
+    /// Whether it reads the gradients at the gates.
+    pub(super) fn needs_gates(&self) -> bool {
+        self.layer == Layer::Recurrent
+    }
+
+    /// Writes what it reads on every path at `time` to the rows of `out`, which are `stride` apart and hold zeros behind
+    /// its K inputs.
+    pub(super) fn read_inputs<R: Real>(&self, seen: Seen<'_, R>, time: usize, stride: usize, out: &mut [R]) {
+        let batch = seen.dims.batch;
+        let hidden = seen.states.len() / (batch * seen.dims.time);
+        let states = |time: usize| seen.states[time * batch * hidden..][..batch * hidden].chunks_exact(hidden);
+        let bias = self.weights();
+        let mut rows = out.chunks_exact_mut(stride);
+        match self.layer {
+            Layer::Head => {
+                for (row, state) in rows.by_ref().zip(states(time)) {
+                    row[..hidden].copy_from_slice(state);
+                }
+            }
+            Layer::Recurrent => {
+                let width = self.parts[0].cols;
+                let inputs = seen.inputs[time * batch * width..][..batch * width].chunks_exact(width);
+                if time == 0 {
+                    for (row, input) in rows.by_ref().zip(inputs) {
+                        row[..width].copy_from_slice(input);
+                        row[width..width + hidden].fill(R::ZERO);
+                    }
+                } else {
+                    for ((row, input), state) in rows.by_ref().zip(inputs).zip(states(time - 1)) {
+                        row[..width].copy_from_slice(input);
+                        row[width..width + hidden].copy_from_slice(state);
+                    }
+                }
+            }
+        }
+        if self.homogeneous {
+            out.chunks_exact_mut(stride).for_each(|row| row[bias] = R::ONE);
+        }
+    }
+
+    /// The gradients at its outputs on every path at `time`: \[N, outputs\].
+    pub(super) fn signals<'a, R: Real>(&self, signals: Signals<'a, R>, batch: usize, time: usize) -> &'a [R] {
+        let all = match self.layer {
+            Layer::Recurrent => signals.gates,
+            Layer::Head => signals.head,
+        };
+        &all[time * batch * self.outputs..][..batch * self.outputs]
+    }
+
+    /// The outputs' count.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Gathers numbers of the layout: a column an output, its weights and then its bias, as `number` gives it for a place
+    /// in the layout. Of several bias vectors `combine` says what becomes of their numbers' sum.
+    fn gather(&self, number: impl Fn(usize) -> f64, combine: impl Fn(f64) -> f64) -> DMatrix<f64> {
+        let mut matrix = DMatrix::zeros(self.weights() + 1, self.outputs);
+        for output in 0..self.outputs {
+            let mut row = 0;
+            for part in &self.parts {
+                for col in 0..part.cols {
+                    matrix[(row + col, output)] = number(part.start + output * part.cols + col);
+                }
+                row += part.cols;
+            }
+            // From the first on, so that one vector's number is taken as it is.
+            let bias = self.biases.iter().map(|start| number(start + output)).reduce(|sum, other| sum + other);
+            matrix[(row, output)] = combine(bias.expect("a layer has a bias"));
+        }
+        matrix
+    }
+
+    /// The gradient with its L2 penalty, a column an output, the bias last. Where the bias is a sum of vectors this is the
+    /// derivative along a step that they share: the mean of their equal gradients.
+    pub(super) fn gradient<R: Real>(&self, gradient: &[R], weights: &[R], decay: f64) -> DMatrix<f64> {
+        let count = self.biases.len() as f64;
+        self.gather(|place| gradient[place].to_f64() + decay * weights[place].to_f64(), |sum| sum / count)
+    }
+
+    /// A change of the weights, a column an output, the bias last: the sum of its vectors' changes.
+    pub(super) fn change(&self, change: &[f64]) -> DMatrix<f64> {
+        self.gather(|place| change[place], |sum| sum)
+    }
+
+    /// Takes a step off the weights: `w − step`, in f64 before it is rounded.
+    pub(super) fn take<R: Real>(&self, step: &DMatrix<f64>, weights: &mut [R]) {
+        let mut subtract = |place: usize, step: f64| {
+            let weight = &mut weights[place];
+            *weight = R::from_f64(weight.to_f64() - step);
+        };
+        let share = self.biases.len() as f64;
+        for output in 0..self.outputs {
+            let mut row = 0;
+            for part in &self.parts {
+                for col in 0..part.cols {
+                    subtract(part.start + output * part.cols + col, step[(row + col, output)]);
+                }
+                row += part.cols;
+            }
+            for start in &self.biases {
+                subtract(start + output, step[(row, output)] / share);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Damping, split between the two factors.
+
+use nalgebra::DMatrix;
+
+use super::DampingSplit;
+
+/// What of a block is inverted: A and G with their damping, and what divides a bias that A does not see.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Damped {
+    pub(super) inputs: DMatrix<f64>,
+    pub(super) outputs: DMatrix<f64>,
+    pub(super) bias: f64,
+}
+
+/// Damps A and G.
+///
+/// `each`: A + λI, G + λI. `pi`: A + π√λ I, G + (√λ/π) I (Martens & Grosse 2015, §6.3). Where G is one number g there is
+/// nothing to split: A ⊗ G + λI is gA + λI, exactly, and 1 is left for G; a bias apart, whose part of A is 1, is divided
+/// by g + λ.
+pub(super) fn damped(split: DampingSplit, damping: f64, inputs: &DMatrix<f64>, outputs: &DMatrix<f64>) -> Damped {
+    match split {
+        DampingSplit::Each => Damped { inputs: raised(inputs, damping), outputs: raised(outputs, damping), bias: 1.0 },
+        DampingSplit::Pi if outputs.len() == 1 => {
+            let g = outputs[(0, 0)];
+            Damped {
+                inputs: raised(&(inputs * g), damping),
+                outputs: DMatrix::from_element(1, 1, 1.0),
+                bias: g + damping,
+            }
+        }
+        DampingSplit::Pi => {
+            let (pi, root) = (pi(inputs, outputs), damping.sqrt());
+            Damped { inputs: raised(inputs, pi * root), outputs: raised(outputs, root / pi), bias: 1.0 }
+        }
+    }
+}
+
+/// π = √((tr A/dim A)/(tr G/dim G)), which makes both factors' damping the same part of their mean eigenvalue; 1 if a
+/// trace is zero.
+pub(super) fn pi(inputs: &DMatrix<f64>, outputs: &DMatrix<f64>) -> f64 {
+    let mean = |factor: &DMatrix<f64>| factor.diagonal().iter().sum::<f64>() / factor.nrows() as f64;
+    let (a, g) = (mean(inputs), mean(outputs));
+    if a > 0.0 && g > 0.0 { (a / g).sqrt() } else { 1.0 }
+}
+
+fn raised(factor: &DMatrix<f64>, by: f64) -> DMatrix<f64> {
+    let mut raised = factor.clone();
+    for place in 0..raised.nrows() {
+        raised[(place, place)] += by;
+    }
+    raised
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(dim: usize, entries: &[f64]) -> DMatrix<f64> {
+        DMatrix::from_row_slice(dim, dim, entries)
+    }
+
+    #[test]
+    fn pi_makes_both_dampings_the_same_part_of_the_mean_eigenvalue() {
+        let (a, g) = (matrix(2, &[6.0, 1.0, 1.0, 2.0]), matrix(2, &[0.3, 0.0, 0.0, 0.2]));
+        // tr A/2 = 4, tr G/2 = 0.25: π = 4; √λ = 0.1.
+        assert_eq!(pi(&a, &g), 4.0);
+        let damped = damped(DampingSplit::Pi, 0.01, &a, &g);
+        let close = |x: f64, y: f64| assert!((x - y).abs() < 1e-15, "{x} for {y}");
+        close(damped.inputs[(0, 0)], 6.4);
+        close(damped.inputs[(1, 1)], 2.4);
+        assert_eq!(damped.inputs[(0, 1)], 1.0);
+        close(damped.outputs[(0, 0)], 0.325);
+        close(damped.outputs[(1, 1)], 0.225);
+        assert_eq!(damped.bias, 1.0);
+        // The dampings' product is λ.
+        close((damped.inputs[(0, 0)] - 6.0) * (damped.outputs[(0, 0)] - 0.3), 0.01);
+    }
+
+    #[test]
+    fn a_factor_without_a_trace_leaves_nothing_to_split() {
+        let (a, zero) = (matrix(2, &[6.0, 1.0, 1.0, 2.0]), DMatrix::zeros(2, 2));
+        assert_eq!(pi(&a, &zero), 1.0);
+        assert_eq!(pi(&zero, &a), 1.0);
+        assert_eq!(damped(DampingSplit::Pi, 0.04, &zero, &zero).inputs[(1, 1)], 0.2);
+    }
+
+    #[test]
+    fn a_number_takes_no_damping_of_its_own() {
+        let (a, g) = (matrix(2, &[6.0, 1.0, 1.0, 2.0]), matrix(1, &[0.5]));
+        let split = damped(DampingSplit::Pi, 0.25, &a, &g);
+        assert_eq!(split.inputs, matrix(2, &[3.25, 0.5, 0.5, 1.25]));
+        assert_eq!((split.outputs, split.bias), (matrix(1, &[1.0]), 0.75));
+        let each = damped(DampingSplit::Each, 0.25, &a, &g);
+        assert_eq!(each.inputs, matrix(2, &[6.25, 1.0, 1.0, 2.25]));
+        assert_eq!((each.outputs, each.bias), (matrix(1, &[0.75]), 1.0));
+    }
+}

@@ -1,0 +1,211 @@
+//! The passes through network, P&L, costs and loss, and what an optimiser may ask of them.
+
+use crate::costs::{Book, CostModel, sum_over_time};
+use crate::loss::{Curvature, Graded, Objective, Outcome, Outcomes};
+use crate::network::{Dims, Gradient, Policy, Scope};
+use crate::optimizer::{Batch, Linearization, Seen, Signals};
+use crate::pnl::Moves;
+use crate::real::Real;
+
+/// What each path came to, gross P&L and cost, in the loss's units.
+#[derive(Default)]
+struct PathOutcomes<R> {
+    pnl: Vec<R>,
+    cost: Vec<R>,
+}
+
+impl<R: Real> PathOutcomes<R> {
+    /// The same in f64.
+    fn doubles(&self) -> [Vec<f64>; 2] {
+        [&self.pnl, &self.cost].map(|values| values.iter().map(|x| x.to_f64()).collect())
+    }
+}
+
+/// Network, costs and loss, with the room that their passes need.
+pub(super) struct Passes<'a, R> {
+    policy: Box<dyn Policy<R>>,
+    objective: &'a dyn Objective,
+    costs: &'a dyn CostModel<R>,
+    /// 4H.
+    gates: usize,
+    d_positions: Vec<R>,
+    charges: Vec<R>,
+    /// Of the step's own forward pass.
+    outcomes: PathOutcomes<R>,
+    /// Of a look at other weights.
+    probed: PathOutcomes<R>,
+    tangents: Tangents<R>,
+}
+
+/// The gradients of each path's own outcome at the pre-activations, and the loss's Hessian in the outcomes.
+struct Tangents<R> {
+    gates: Vec<R>,
+    head: Vec<R>,
+    curvature: Option<Curvature>,
+}
+
+impl<'a, R: Real> Passes<'a, R> {
+    pub(super) fn new(
+        policy: Box<dyn Policy<R>>,
+        objective: &'a dyn Objective,
+        costs: &'a dyn CostModel<R>,
+        gates: usize,
+    ) -> Passes<'a, R> {
+        Passes {
+            policy,
+            objective,
+            costs,
+            gates,
+            d_positions: Vec::new(),
+            charges: Vec::new(),
+            outcomes: PathOutcomes::default(),
+            probed: PathOutcomes::default(),
+            tangents: Tangents { gates: Vec::new(), head: Vec::new(), curvature: None },
+        }
+    }
+
+    /// Each path's P&L in the last step's forward pass, gross of costs.
+    pub(super) fn pnl(&self) -> &[R] {
+        &self.outcomes.pnl
+    }
+
+    /// Each path's cost in the last step's forward pass.
+    pub(super) fn cost(&self) -> &[R] {
+        &self.outcomes.cost
+    }
+
+    /// What the head saw in the last forward pass.
+    pub(super) fn head_inputs(&self) -> &[R] {
+        self.policy.head_inputs()
+    }
+
+    /// Gradient at the head's pre-activations in the last backward pass.
+    pub(super) fn head_gradients(&self) -> &[R] {
+        self.policy.head_gradients()
+    }
+
+    /// `buffer` with room for the gradient at the gates.
+    pub(super) fn room_for_gates<'b>(&self, buffer: &'b mut Vec<R>, dims: Dims) -> &'b mut [R] {
+        buffer.resize(dims.batch * dims.time * self.gates, R::ZERO);
+        buffer
+    }
+
+    /// The loss, NaN if any path's outcome is not finite, with its gradient with respect to P&L and cost.
+    pub(super) fn forward(&mut self, weights: &[R], inputs: &mut [R], moves: &Moves<R>) -> Graded {
+        let mut outcomes = std::mem::take(&mut self.outcomes);
+        let graded = self.forward_into(&mut outcomes, weights, inputs, moves);
+        self.outcomes = outcomes;
+        graded
+    }
+
+    fn forward_into(
+        &mut self,
+        outcomes: &mut PathOutcomes<R>,
+        weights: &[R],
+        inputs: &mut [R],
+        moves: &Moves<R>,
+    ) -> Graded {
+        self.policy.forward(weights, inputs, moves.dims);
+        let positions = self.policy.positions();
+        moves.pnl(positions, &mut outcomes.pnl);
+        let book = Book { positions, price: &moves.price, batch: moves.dims.batch };
+        self.costs.charges(book, &mut self.charges);
+        sum_over_time(&self.charges, moves.dims.batch, &mut outcomes.cost);
+        let [pnl, cost] = outcomes.doubles();
+        let graded = self.objective.grade(Outcomes { pnl: &pnl, cost: &cost });
+        let finite = pnl.iter().chain(&cost).all(|x| x.is_finite());
+        if finite { graded } else { Graded { value: f64::NAN, ..graded } }
+    }
+
+    /// The backward pass through the last forward pass, from the derivatives with respect to each path's P&L and cost.
+    pub(super) fn backward(
+        &mut self,
+        weights: &[R],
+        inputs: &[R],
+        moves: &Moves<R>,
+        [d_pnl, d_cost]: [&[f64]; 2],
+        scope: Scope,
+        out: Gradient<'_, R>,
+    ) {
+        let [d_pnl, d_cost] = [d_pnl, d_cost].map(|d| d.iter().copied().map(R::from_f64).collect::<Vec<R>>());
+        let positions = self.policy.positions();
+        self.d_positions.clear();
+        self.d_positions.resize(positions.len(), R::ZERO);
+        moves.backward(&d_pnl, &mut self.d_positions);
+        let book = Book { positions, price: &moves.price, batch: moves.dims.batch };
+        self.costs.backward(book, &d_cost, &mut self.d_positions);
+        self.policy.backward(weights, inputs, &self.d_positions, scope, out);
+    }
+
+    /// Fills the tangents: one backward pass with cotangent 1 for each path's own outcome, since no path moves another's.
+    fn linearize(&mut self, weights: &[R], inputs: &[R], moves: &Moves<R>, scope: Scope) {
+        let [pnl, cost] = self.outcomes.doubles();
+        self.tangents.curvature = self.objective.curvature(Outcomes { pnl: &pnl, cost: &cost });
+        let Some(curvature) = &self.tangents.curvature else { return };
+        let d_cost = match curvature.of {
+            Outcome::Gross => 0.0,
+            Outcome::Net => -1.0,
+        };
+        let [d_pnl, d_cost] = [1.0, d_cost].map(|d| vec![d; moves.dims.batch]);
+        let mut gates = std::mem::take(&mut self.tangents.gates);
+        let room = self.room_for_gates(&mut gates, moves.dims);
+        let out = Gradient { weights: None, inputs: None, gates: (scope == Scope::All).then_some(room) };
+        self.backward(weights, inputs, moves, [&d_pnl, &d_cost], scope, out);
+        self.tangents.gates = gates;
+        self.tangents.head.clear();
+        self.tangents.head.extend_from_slice(self.policy.head_gradients());
+    }
+}
+
+/// The batch of a step, after its forward and backward pass.
+pub(super) struct BatchInHand<'t, 'a, R> {
+    pub(super) passes: &'t mut Passes<'a, R>,
+    pub(super) inputs: &'t mut [R],
+    pub(super) moves: &'t Moves<R>,
+    pub(super) scope: Scope,
+    pub(super) loss: f64,
+    pub(super) gradient: &'t [R],
+    pub(super) clip: f64,
+    pub(super) d_gates: &'t [R],
+    pub(super) d_logits: &'t [R],
+    /// Whether the passes' tangents are this batch's.
+    pub(super) linearized: bool,
+}
+
+impl<R: Real> Batch<R> for BatchInHand<'_, '_, R> {
+    fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    fn gradient(&self) -> &[R] {
+        self.gradient
+    }
+
+    fn clip(&self) -> f64 {
+        self.clip
+    }
+
+    fn seen(&self) -> Seen<'_, R> {
+        Seen { dims: self.moves.dims, inputs: self.inputs, states: self.passes.head_inputs() }
+    }
+
+    fn signals(&self) -> Signals<'_, R> {
+        Signals { gates: self.d_gates, head: self.d_logits }
+    }
+
+    fn linearize(&mut self, weights: &[R]) -> Option<Linearization<'_, R>> {
+        if !self.linearized {
+            self.passes.linearize(weights, self.inputs, self.moves, self.scope);
+            self.linearized = true;
+        }
+        let Tangents { gates, head, curvature } = &self.passes.tangents;
+        Some(Linearization { seen: self.seen(), tangents: Signals { gates, head }, curvature: curvature.as_ref()? })
+    }
+
+    fn loss_at(&mut self, weights: &[R]) -> f64 {
+        let mut probed = std::mem::take(&mut self.passes.probed);
+        let graded = self.passes.forward_into(&mut probed, weights, self.inputs, self.moves);
+        self.passes.probed = probed;
+        graded.value
+    }
+}
