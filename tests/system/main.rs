@@ -3,6 +3,7 @@
 mod bad_input;
 mod equivalence;
 mod extend;
+mod hedging;
 mod interop;
 mod plan;
 mod replay;
