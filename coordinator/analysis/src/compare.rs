@@ -39,18 +39,22 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
         };
         let of_arms = pairs.iter().map(|pair| {
             let (arm, baseline) = matched(runs, pair, metric, &tuning);
-            let lost = arm_lost_seeds(runs, pair, metric, &tuning);
-            (label(row(&arm, &baseline), &pair.cell, &pair.arm, &pair.variant, &pair.baseline_variant), lost)
+            // Better where it survived is not better.
+            let excluded = arm_lost_seeds(runs, pair, metric, &tuning).then_some("better");
+            (label(row(&arm, &baseline), &pair.cell, &pair.arm, &pair.variant, &pair.baseline_variant), excluded)
         });
         let mut rows = judged(of_arms.collect(), *direction);
         let mut hedges = Vec::new();
         for Baseline { cell, variant, rows } in &baselines {
+            let lost = |(seed, row): (&u64, &usize)| !tuning.contains(seed) && runs.value(metric, *row).is_none();
+            // Nor is a hedge worse than a baseline that is only judged where it survived.
+            let excluded = rows.iter().any(lost).then_some("worse");
             for Reference { arm, column } in references(metric) {
                 let seeds = rows.iter().filter(|(seed, _)| !tuning.contains(seed));
                 let values = seeds.filter_map(|(_, row)| Some((runs.value(&column, *row)?, runs.value(metric, *row)?)));
                 let (hedge, baseline): (Vec<f64>, Vec<f64>) = values.unzip();
                 if !hedge.is_empty() {
-                    hedges.push((label(self::row(&hedge, &baseline), cell, &arm, "default", variant), false));
+                    hedges.push((label(self::row(&hedge, &baseline), cell, &arm, "default", variant), excluded));
                 }
             }
         }
@@ -64,15 +68,14 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
     Ok(all)
 }
 
-/// A family of rows with Holm's adjustment and the verdicts; a row that lost seeds is not judged better.
-fn judged(rows: Vec<(Comparison, bool)>, direction: Direction) -> Vec<Comparison> {
+/// A family of rows with Holm's adjustment and the verdicts, but for the one that lost seeds exclude for a row.
+fn judged(rows: Vec<(Comparison, Option<&str>)>, direction: Direction) -> Vec<Comparison> {
     let family: Vec<f64> = rows.iter().filter_map(|(row, _)| row.p_t).collect();
     let mut adjusted = holm(&family).into_iter();
-    let judge = |(mut row, lost): (Comparison, bool)| {
+    let judge = |(mut row, excluded): (Comparison, Option<&str>)| {
         row.p_holm = row.p_t.and_then(|_| adjusted.next());
         row.verdict = match verdict(&row, direction) {
-            // Better where it survived is not better.
-            "better" if lost => "undefined".to_owned(),
+            verdict if Some(verdict) == excluded => "undefined".to_owned(),
             verdict => verdict.to_owned(),
         };
         row

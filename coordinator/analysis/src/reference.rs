@@ -1,6 +1,6 @@
 //! The classical hedges as rows of an answer: what a run measured of them on its own test paths.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use engine::hedges::Hedge;
 use engine::metrics::index_of;
@@ -34,15 +34,21 @@ pub fn reference_columns<'a>(metrics: impl IntoIterator<Item = &'a str>) -> Vec<
 
 impl Runs {
     /// A hedge's values by seed, on the test sets of these runs.
-    pub(crate) fn reference_values(&self, reference: &Reference, rows: &BTreeMap<u64, usize>) -> Vec<f64> {
+    fn reference_values(&self, reference: &Reference, rows: &BTreeMap<u64, usize>) -> Vec<f64> {
         rows.values().filter_map(|row| self.value(&reference.column, *row)).collect()
     }
 
-    /// One group of runs for each cell: hedges depend on the cell alone, so any group that has their values will do.
-    pub(crate) fn any_group_of_each_cell(&self, order: &[Group]) -> Vec<Group> {
-        let mut cells: Vec<Group> = order.to_vec();
-        cells.dedup_by_key(|(cell, _, _)| *cell);
-        cells
+    /// A hedge's values in a cell: those of the first of its groups that has any, since a group that diverged has none.
+    pub(crate) fn reference_in_cell(
+        &self,
+        reference: &Reference,
+        cell: u32,
+        order: &[Group],
+        rows: &HashMap<Group, BTreeMap<u64, usize>>,
+    ) -> Vec<f64> {
+        let groups = order.iter().filter(|group| group.0 == cell);
+        let values = groups.map(|group| self.reference_values(reference, &rows[group]));
+        values.into_iter().find(|values| !values.is_empty()).unwrap_or_default()
     }
 }
 

@@ -21,12 +21,15 @@ pub struct Level {
     pub value: String,
     /// Runs that have it.
     pub runs: u64,
+    /// Runs of these that have the first metric.
+    pub measured: u64,
     /// Mean of each metric over these runs, in the metrics' order; `None` where none has it.
     pub means: Vec<Option<f64>>,
 }
 
 /// The means of `metrics` at each value of a parameter, over all runs that have the value: cells, arms, variants and
-/// seeds alike, which a grid has in equal numbers. `None` for a parameter with fewer than two values.
+/// seeds alike. A grid has them in equal numbers; where runs are missing, `measured` says how many there are. `None` for a
+/// parameter with fewer than two values.
 pub fn sensitivity(runs: &Runs, parameter: &str, values: &Words, metrics: &[String]) -> Option<Sensitivity> {
     if values.distinct.len() < 2 {
         return None;
@@ -40,6 +43,9 @@ pub fn sensitivity(runs: &Runs, parameter: &str, values: &Words, metrics: &[Stri
         Level {
             value: values.distinct[code as usize].clone(),
             runs: rows.len() as u64,
+            measured: metrics
+                .first()
+                .map_or(0, |metric| rows.iter().filter(|row| runs.value(metric, **row).is_some()).count() as u64),
             means: metrics.iter().map(mean_of).collect(),
         }
     };
@@ -63,9 +69,10 @@ mod tests {
         let rate = words(&["0.0", "0.01"], &[Some(0), Some(0), Some(0), Some(1), None]);
         let metrics = ["test.loss".to_owned(), "test.turnover".to_owned()];
         let table = sensitivity(&runs, "costs.rate", &rate, &metrics).unwrap();
-        let expected = [("0.0", 3, Some(2.0)), ("0.01", 1, Some(10.0))];
-        for (level, (value, count, mean)) in table.levels.iter().zip(expected) {
-            assert_eq!((level.value.as_str(), level.runs, level.means.clone()), (value, count, vec![mean, None]));
+        let expected = [("0.0", 3, 2, Some(2.0)), ("0.01", 1, 1, Some(10.0))];
+        for (level, (value, count, measured, mean)) in table.levels.iter().zip(expected) {
+            assert_eq!((level.value.as_str(), level.runs, level.measured), (value, count, measured));
+            assert_eq!(level.means, [mean, None]);
         }
     }
 

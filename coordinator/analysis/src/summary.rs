@@ -99,10 +99,11 @@ pub fn ranking(runs: &Runs, metric: &str, direction: Direction) -> Vec<Block> {
             None => blocks.push(Block { cell: cell.clone(), metric: metric.to_owned(), lines: vec![line] }),
         }
     }
-    let cells = runs.any_group_of_each_cell(&order_of_plan);
+    let mut cells: Vec<u32> = order_of_plan.iter().map(|(cell, _, _)| *cell).collect();
+    cells.dedup();
     for (block, cell) in blocks.iter_mut().zip(cells) {
         for reference in references(metric) {
-            let values = runs.reference_values(&reference, &rows[&cell]);
+            let values = runs.reference_in_cell(&reference, cell, &order_of_plan, &rows);
             if !values.is_empty() {
                 let (mean, sd) = (mean(&values), sd(&values));
                 let n = values.len() as u64;

@@ -217,3 +217,30 @@ fn hedges_stand_in_the_ranking_too() {
     assert_eq!(arms(0), ["kfac", "adam", "hedge.heston_delta"]);
     assert_eq!(arms(1), ["hedge.heston_delta", "kfac", "adam"]);
 }
+
+#[test]
+fn a_hedge_is_not_worse_than_a_baseline_that_lost_seeds() {
+    let mut runs = with_hedges();
+    let diverged = (0..runs.seed.len()).find(|row| runs.cell.get(*row) == Some("c") && runs.seed[*row] == 3).unwrap();
+    assert_eq!(runs.arm.get(diverged), Some("adam"));
+    for column in runs.metrics.values_mut() {
+        column[diverged] = None;
+    }
+    let rows = compare(&runs, &question(None)).unwrap();
+    let hedge = rows.iter().find(|row| row.cell == "c" && row.arm.starts_with("hedge.")).unwrap();
+    assert_eq!((hedge.n, hedge.verdict.as_str()), (7, "undefined"));
+}
+
+#[test]
+fn a_cell_whose_first_variant_diverged_still_ranks_the_hedges() {
+    let mut runs = with_hedges();
+    let lost: Vec<usize> = (0..runs.seed.len())
+        .filter(|row| runs.cell.get(*row) == Some("c") && runs.arm.get(*row) == Some("adam"))
+        .collect();
+    for column in runs.metrics.values_mut() {
+        lost.iter().for_each(|row| column[*row] = None);
+    }
+    let blocks = ranking(&runs, "test.loss", Direction::Minimize);
+    let hedge = blocks[0].lines.iter().find(|line| line.arm == "hedge.heston_delta").unwrap();
+    assert_eq!((hedge.n, hedge.mean), (8, Some(9.0)));
+}

@@ -59,8 +59,15 @@ pub(super) fn sensitivities(all: &[Sensitivity], metrics: &[String]) -> String {
     for Sensitivity { parameter, levels } in all {
         for level in levels.iter().take(MAX_LINES) {
             let means = level.means.iter().map(|mean| mean.map_or_else(|| "-".to_owned(), format::significant));
-            let labels = [parameter.clone(), level.value.clone(), format::count(level.runs)];
-            table.add_row(labels.into_iter().chain(means));
+            let runs = match level.measured {
+                all if all == level.runs => format::count(all),
+                some => format!("{}/{}", format::count(some), format::count(level.runs)),
+            };
+            table.add_row([parameter.clone(), level.value.clone(), runs].into_iter().chain(means));
+        }
+        if levels.len() > MAX_LINES {
+            let more = format::count((levels.len() - MAX_LINES) as u64);
+            table.add_row([parameter.clone(), format!("... and {more} more")]);
         }
     }
     for place in 1..3 + metrics.len() {
@@ -192,14 +199,15 @@ mod tests {
 
     #[test]
     fn sensitivities_stand_in_one_table() {
-        let level = |value: &str, mean: Option<f64>| Level { value: value.into(), runs: 24, means: vec![mean] };
-        let levels = vec![level("0.0", Some(3.25)), level("0.01", None)];
+        let level =
+            |value: &str, mean: Option<f64>| Level { value: value.into(), runs: 24, measured: 24, means: vec![mean] };
+        let levels = vec![level("0.0", Some(3.25)), Level { measured: 0, ..level("0.01", None) }];
         let table = Sensitivity { parameter: "costs.rate".into(), levels };
         let text = sensitivities(&[table], &["test.turnover".to_owned()]);
         let expected = "sensitivity · means over all runs that have the value\n \
                         parameter   value  runs  test.turnover\n \
                         costs.rate    0.0    24          3.250\n \
-                        costs.rate   0.01    24              -\n\n";
+                        costs.rate   0.01  0/24              -\n\n";
         assert_eq!(text, expected);
         assert_eq!(sensitivities(&[], &[]), "");
     }

@@ -221,7 +221,9 @@ impl Run<'_> {
             if let (None, Some(validation)) = (breakdown, &validation) {
                 observer.phase(Phase::Evaluate);
                 let score = self.score(trainer.weights(), scales, validation);
-                epoch.validation_loss = Some(score.loss(self.config)).filter(|loss| loss.is_finite());
+                // A path that is not a number would pass as the best one in a sorted tail.
+                let loss = score.is_finite().then(|| score.loss(self.config));
+                epoch.validation_loss = loss.filter(|loss| loss.is_finite());
             }
             let enough = selection.take(number.into(), epoch.validation_loss, trainer.weights());
             let flow = observer.epoch(&epoch);
@@ -313,7 +315,8 @@ impl Run<'_> {
             let Some(held_out) = self.held_out(set)? else { continue };
             let score = self.score(&trained.weights, scales, &held_out);
             if !score.is_finite() {
-                outcome.error = Some(format!("{}: a path's P&L is not finite", set.word()));
+                let Trained { epoch, .. } = trained;
+                outcome.error = Some(format!("epoch {epoch}, {} set: a path's P&L is not finite", set.word()));
                 return Ok(());
             }
             score.write_metrics(self.config, set.word(), &mut outcome.metrics);
@@ -321,7 +324,9 @@ impl Run<'_> {
                 [&score.pnl, &score.cost].map(|values| values.iter().map(|x| *x as f32).collect::<Vec<f32>>());
             observer.samples(set, trained.epoch, &pnl, &cost);
             match set {
-                SampleSet::Validation => note_validation_loss(score.loss(self.config), &mut outcome.curves),
+                SampleSet::Validation => {
+                    note_validation_loss(score.loss(self.config), trained.epoch, &mut outcome.curves)
+                }
                 SampleSet::Test => {
                     self.score_hedges(&score, &held_out, outcome)?;
                     outcome.path = score.path;
@@ -377,8 +382,9 @@ impl Batch {
 }
 
 /// Where only the last epoch looks at the validation set, its loss comes after the training.
-fn note_validation_loss(loss: f64, curves: &mut [Epoch]) {
+fn note_validation_loss(loss: f64, epoch: u32, curves: &mut [Epoch]) {
     if let Some(last) = curves.last_mut()
+        && last.epoch == epoch
         && last.validation_loss.is_none()
     {
         last.validation_loss = loss.is_finite().then_some(loss);

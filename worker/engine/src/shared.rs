@@ -28,8 +28,8 @@ struct Cache {
 
 struct Entry {
     slot: Slot,
-    /// 0 while it is computed.
-    bytes: u64,
+    /// `None` while it is computed.
+    bytes: Option<u64>,
     last_use: u64,
 }
 
@@ -70,7 +70,7 @@ impl Shared {
 impl Cache {
     fn slot(&mut self, key: Key) -> Slot {
         self.clock += 1;
-        let entry = self.entries.entry(key).or_insert_with(|| Entry { slot: Arc::default(), bytes: 0, last_use: 0 });
+        let entry = self.entries.entry(key).or_insert_with(|| Entry { slot: Arc::default(), bytes: None, last_use: 0 });
         entry.last_use = self.clock;
         Arc::clone(&entry.slot)
     }
@@ -78,14 +78,14 @@ impl Cache {
     /// Writes down how much an entry keeps, and drops those that were not used for longest.
     fn weigh(&mut self, key: Key, bytes: u64) {
         if let Some(entry) = self.entries.get_mut(&key) {
-            self.bytes += bytes - entry.bytes;
-            entry.bytes = bytes;
+            self.bytes += bytes - entry.bytes.unwrap_or(0);
+            entry.bytes = Some(bytes);
         }
         while self.bytes > CAPACITY_BYTES {
-            let computed = self.entries.iter().filter(|(_, entry)| entry.bytes > 0);
+            let computed = self.entries.iter().filter(|(_, entry)| entry.bytes.is_some());
             let Some(oldest) = computed.min_by_key(|(_, entry)| entry.last_use).map(|(key, _)| *key) else { break };
             if let Some(entry) = self.entries.remove(&oldest) {
-                self.bytes -= entry.bytes;
+                self.bytes -= entry.bytes.unwrap_or(0);
             }
         }
     }

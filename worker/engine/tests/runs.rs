@@ -150,7 +150,7 @@ fn divergence_is_a_result_with_its_reason() {
     assert_eq!(kfac.error.as_deref(), Some("epoch 1: K-FAC's factor A cannot be inverted"));
 
     let untrained = run(&short(&[("training.epochs", Value::Int(0)), ("market.mu", Value::Float(1e300))]));
-    assert_eq!(untrained.error.as_deref(), Some("validation: a path's P&L is not finite"));
+    assert_eq!(untrained.error.as_deref(), Some("epoch 0, validation set: a path's P&L is not finite"));
 }
 
 #[test]

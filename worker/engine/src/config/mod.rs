@@ -280,6 +280,7 @@ impl RunConfig {
         self.features.check(&self.contract, &mut errors);
         self.optimizer.check(&self.loss, &mut errors);
         self.training.check(&self.evaluation, &mut errors);
+        self.costs.check(&self.loss, &mut errors);
         self.evaluation.check(&self.contract, &self.loss, &mut errors);
         self.market.check_contract(&self.contract, &mut errors);
         errors

@@ -5,6 +5,8 @@ mod proportional;
 pub use proportional::Proportional;
 
 use crate::config::declare::{choices, kinds};
+use crate::config::{Field, KeyError};
+use crate::loss::{Loss, Units};
 use crate::real::Real;
 
 kinds! {
@@ -52,6 +54,18 @@ pub trait CostModel<R: Real> {
 }
 
 impl Costs {
+    /// Appends what is wrong with keys that do not fit together.
+    pub(crate) fn check(&self, loss: &Loss, errors: &mut Vec<KeyError>) {
+        let Costs::Proportional(Proportional { base, .. }) = self;
+        if *base == CostBase::Notional && loss.objective().units() == Units::Normalized {
+            let problem = "is in currency, and loss.units is normalized: P&L in standard deviations of the price";
+            errors.push(KeyError {
+                allowed: Some("units, or loss.units: currency".to_owned()),
+                ..KeyError::conflict("costs.base", Some(base.value()), problem)
+            });
+        }
+    }
+
     /// The cost model.
     pub fn model<R: Real>(&self) -> &dyn CostModel<R> {
         match self {
@@ -66,5 +80,18 @@ pub fn sum_over_time<R: Real>(array: &[R], batch: usize, out: &mut Vec<R>) {
     out.resize(batch, R::ZERO);
     for row in array.chunks_exact(batch) {
         out.iter_mut().zip(row).for_each(|(sum, x)| *sum += *x);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Preset, RunConfig, Value};
+
+    #[test]
+    fn costs_in_currency_beside_pnl_in_standard_deviations_are_refused() {
+        let notional = ("costs.base", &Value::from("notional"));
+        let errors = RunConfig::resolve(Preset::Paper, 0, [notional]).unwrap_err();
+        assert!(errors[0].to_string().starts_with("costs.base: notional is in currency"), "{}", errors[0]);
+        assert!(RunConfig::resolve(Preset::Paper, 0, [notional, ("loss.units", &"currency".into())]).is_ok());
     }
 }

@@ -38,7 +38,8 @@ pub(crate) fn block_bytes(config: &RunConfig, paths: u64) -> u64 {
 /// Bytes that a set of this many paths keeps.
 pub(crate) fn kept_bytes(config: &RunConfig, count: u64) -> u64 {
     let whole = block_bytes(config, count);
-    if whole <= KEPT_SET_BYTES { whole } else { block_bytes(config, BLOCK_PATHS as u64) }
+    let paths = if whole <= KEPT_SET_BYTES { whole } else { block_bytes(config, BLOCK_PATHS as u64) };
+    paths + Valuation::most_bytes(config)
 }
 
 impl HeldOut {
@@ -66,6 +67,8 @@ impl HeldOut {
             let mut blocks = Vec::with_capacity(count.div_ceil(block_paths));
             set.simulate(|paths| blocks.push(set.valued(paths)));
             set.kept = Some(blocks);
+            // Its work is done.
+            set.valuation = None;
         }
         Ok(set)
     }
@@ -80,7 +83,8 @@ impl HeldOut {
         let of = |block: &Scenarios| {
             2 * block.paths.price.len() * size_of::<f64>() + block.greeks.len() * size_of::<Greeks>()
         };
-        self.kept.iter().flatten().map(|block| of(block) as u64).sum()
+        let blocks: u64 = self.kept.iter().flatten().map(|block| of(block) as u64).sum();
+        blocks + self.valuation.as_ref().map_or(0, Valuation::bytes)
     }
 
     /// Calls `each` with every block of the set, in order.

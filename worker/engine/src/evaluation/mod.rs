@@ -6,7 +6,7 @@ mod valuation;
 
 pub(crate) use held_out::{HeldOut, Scenarios, kept_bytes};
 pub(crate) use score::{BLOCK_PATHS, Score, ScoreRules};
-use valuation::Valuation;
+pub(crate) use valuation::Valuation;
 
 use crate::config::declare::section;
 use crate::config::{Field, KeyError, Range};

@@ -202,6 +202,7 @@ fn first_path(paths: &Paths, positions: &[f64]) -> Vec<PathPoint> {
 mod tests {
     use super::*;
     use crate::config::{Preset, Value};
+    use crate::features::Feature;
     use crate::network::{Dims, draw_weights};
     use crate::random::Purpose;
 
@@ -240,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_changed_future_moves_no_earlier_position() {
-        let config = RunConfig::preset(Preset::Hedging, 0);
+        let every = Value::List(Feature::WORDS.iter().map(|word| Value::from(*word)).collect());
+        let config = RunConfig::resolve(Preset::Hedging, 0, [("features", &every)]).unwrap();
         let set = HeldOut::new(&config, Purpose::Test, 5).unwrap();
         let scales = set.scales(Inputs::of(&config));
         let mut policy = config.network.policy::<f32>(config.features.shape());

@@ -29,6 +29,18 @@ impl Valuation {
         Ok(Some(Valuation { claim, points }))
     }
 
+    /// Bytes that it keeps.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.points.iter().flatten().map(|(_, slice)| slice.bytes()).sum()
+    }
+
+    /// Bytes that a config's valuation keeps, from above: slices have some 350 nodes of 112 bytes on each contour.
+    pub(crate) fn most_bytes(config: &RunConfig) -> u64 {
+        let strikes = config.contract.claim().map_or(0, |claim| claim.strikes().len()) as u64;
+        let points = config.market.model().steps() as u64 + 1;
+        strikes * points * 2 * 350 * 112
+    }
+
     /// The holder's price and greeks on these paths: \[T, B\], time-major.
     pub(crate) fn on(&self, paths: &Paths) -> Vec<Greeks> {
         let mut greeks = Vec::with_capacity(paths.points() * paths.count());

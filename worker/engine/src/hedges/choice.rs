@@ -118,6 +118,7 @@ impl<'a> Surroundings<'a> {
 mod tests {
     use super::*;
     use crate::config::Preset;
+    use crate::evaluation::Valuation;
     use crate::random::Purpose;
 
     #[test]
@@ -125,6 +126,7 @@ mod tests {
         let config = RunConfig::preset(Preset::Hedging, 0);
         let set = HeldOut::new(&config, Purpose::Test, 3).unwrap();
         let market = Surroundings::of(&config);
+        let valuation = Valuation::of(&config).unwrap().expect("an option");
         set.for_each_block(|scenarios| {
             let dims = Dims { batch: 3, time: 50 };
             for hedge in &config.evaluation.hedges {
@@ -136,7 +138,7 @@ mod tests {
                         changed.paths.price[[path, later]] *= 1.1;
                     }
                 }
-                changed.greeks[from..].iter_mut().for_each(|greeks| greeks.delta *= 0.5);
+                changed.greeks = valuation.on(&changed.paths);
                 let after = market.positions(hedge.strategy(), 1.0, &changed, dims);
                 assert_eq!(before[..from], after[..from], "{}", hedge.word());
                 if *hedge != Hedge::None {

@@ -96,6 +96,11 @@ impl HestonSlice {
         })
     }
 
+    /// Bytes that its nodes take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.contours.iter().flatten().map(|contour| size_of_val(&contour.0[..]) as u64).sum()
+    }
+
     /// The price and greeks of the call at `spot` and at `variance` per year. A variance below zero counts as zero, a
     /// spot below zero is worth nothing, and NaN gives NaN.
     pub fn call(&self, spot: f64, variance: f64) -> Greeks {
