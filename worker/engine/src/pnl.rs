@@ -14,7 +14,7 @@ use crate::real::Real;
 pub struct Accounts {
     units: Units,
     claim: Option<Claim>,
-    premium: f64,
+    premium: Option<f64>,
     contract: Contract,
 }
 
@@ -27,20 +27,25 @@ impl Accounts {
         Ok(Accounts {
             units: config.loss.objective().units(),
             claim: config.contract.claim(),
-            premium: config.premium()?.unwrap_or(0.0),
+            premium: config.premium()?,
             contract: config.contract.clone(),
         })
+    }
+
+    /// What is charged for the contract, in currency; `None` without a contract.
+    pub fn premium(&self) -> Option<f64> {
+        self.premium
     }
 
     /// What premium and contract together come to, in the loss's units, when the contract is worth `value`; 0 without a
     /// contract.
     pub fn gain(&self, value: f64, scales: &Scales) -> f64 {
-        let Some(claim) = &self.claim else { return 0.0 };
+        let (Some(claim), Some(premium)) = (&self.claim, self.premium) else { return 0.0 };
         let unit = match self.units {
             Units::Currency => 1.0,
             Units::Normalized => f64::from(scales.price.unit()),
         };
-        claim.gain(self.premium, value) / unit
+        claim.gain(premium, value) / unit
     }
 }
 

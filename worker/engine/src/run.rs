@@ -72,7 +72,7 @@ pub fn run_sharing(config: &RunConfig, shared: &Shared, observer: &mut dyn Obser
     }
     let accounts = Accounts::of(config)?;
     let mut outcome = Outcome::default();
-    if let Some(premium) = config.premium()? {
+    if let Some(premium) = accounts.premium() {
         outcome.metrics.set("contract.premium", premium);
     }
     let run = Run { config, accounts, shared };

@@ -60,6 +60,27 @@ macro_rules! choices {
 }
 pub(crate) use choices;
 
+/// Declares a [`choices!`] enum whose every word stands for a value of a type of its own behind one trait: a new word is
+/// its own file and one line here.
+///
+/// `typed_choices! { /// doc pub enum Hedge by strategy: Strategy { /// doc None(none::NoHedge) = "none", } }`
+macro_rules! typed_choices {
+    ($(#[$meta:meta])* pub enum $name:ident by $method:ident: $behaviour:ident { $($(#[$variant_meta:meta])* $variant:ident($value:expr) = $word:literal,)+ }) => {
+        $crate::config::declare::choices! {
+            $(#[$meta])*
+            pub enum $name { $($(#[$variant_meta])* $variant = $word,)+ }
+        }
+
+        impl $name {
+            /// What the word stands for.
+            pub fn $method(self) -> &'static dyn $behaviour {
+                match self { $($name::$variant => &$value,)+ }
+            }
+        }
+    };
+}
+pub(crate) use typed_choices;
+
 /// Declares the keys of a section, or of one kind of a section: the struct, its defaults, how each key is read, written
 /// and put into a run's identity, and the table that the schema and the error messages are made of.
 ///

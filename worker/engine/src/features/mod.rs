@@ -13,43 +13,29 @@ pub use scale::Scale;
 use scale::Fit;
 
 use crate::RunConfig;
-use crate::config::declare::{choices, section};
+use crate::config::declare::{choices, section, typed_choices};
 use crate::config::{Field, KeyError, Range};
 use crate::contract::Contract;
 use crate::market::Paths;
 use crate::network::InputShape;
 use crate::real::Real;
 
-/// Declares the features: each is a word of the config and a type in its own file.
-macro_rules! features {
-    ($($(#[$meta:meta])* $name:ident($column:expr) = $word:literal,)+) => {
-        choices! {
-            /// One input of the network.
-            pub enum Feature { $($(#[$meta])* $name = $word,)+ }
-        }
-
-        impl Feature {
-            /// The feature's type.
-            pub fn column(self) -> &'static dyn Column {
-                match self { $(Feature::$name => &$column,)+ }
-            }
-        }
-    };
-}
-
-features! {
-    /// The price S_t.
-    Price(price::Price) = "price",
-    /// The variance V_t as simulated, which the absorption scheme can make negative.
-    Variance(variance::Variance) = "variance",
-    /// ln(S_t/K), with K the contract's strike.
-    LogMoneyness(log_moneyness::LogMoneyness) = "log_moneyness",
-    /// The volatility √V_t.
-    Volatility(volatility::Volatility) = "volatility",
-    /// The time to the contract's maturity, in years.
-    TimeToMaturity(time_to_maturity::TimeToMaturity) = "time_to_maturity",
-    /// The position held before, which is the network's own last output; 0 at first. It is not scaled.
-    PreviousPosition(previous_position::PreviousPosition) = "previous_position",
+typed_choices! {
+    /// One input of the network.
+    pub enum Feature by column: Column {
+        /// The price S_t.
+        Price(price::Price) = "price",
+        /// The variance V_t as simulated, which the absorption scheme can make negative.
+        Variance(variance::Variance) = "variance",
+        /// ln(S_t/K), with K the contract's strike.
+        LogMoneyness(log_moneyness::LogMoneyness) = "log_moneyness",
+        /// The volatility √V_t.
+        Volatility(volatility::Volatility) = "volatility",
+        /// The time to the contract's maturity, in years.
+        TimeToMaturity(time_to_maturity::TimeToMaturity) = "time_to_maturity",
+        /// The position held before, which is the network's own last output; 0 at first. It is not scaled.
+        PreviousPosition(previous_position::PreviousPosition) = "previous_position",
+    }
 }
 
 choices! {

@@ -9,39 +9,25 @@ mod whalley_wilmott;
 
 pub(crate) use choice::HedgeScores;
 
-use crate::config::declare::choices;
+use crate::config::declare::typed_choices;
 use crate::pricing::Greeks;
 
-/// Declares the hedges: each is a word of the config and a type in its own file.
-macro_rules! hedges {
-    ($($(#[$meta:meta])* $name:ident($strategy:expr) = $word:literal,)+) => {
-        choices! {
-            /// A hedge that needs no training.
-            pub enum Hedge { $($(#[$meta])* $name = $word,)+ }
-        }
-
-        impl Hedge {
-            /// The hedge's type.
-            pub fn strategy(self) -> &'static dyn Strategy {
-                match self { $(Hedge::$name => &$strategy,)+ }
-            }
-        }
-    };
-}
-
-hedges! {
-    /// No hedge: no position at any time.
-    None(none::NoHedge) = "none",
-    /// The Black–Scholes delta at the volatility √θ.
-    BlackScholesDelta(black_scholes_delta::BlackScholesDelta) = "black_scholes_delta",
-    /// The Heston delta ∂C/∂S.
-    HestonDelta(heston_delta::HestonDelta) = "heston_delta",
-    /// The delta of least variance under Heston, ∂C/∂S + ρξ/S·∂C/∂V.
-    MinimumVarianceDelta(minimum_variance_delta::MinimumVarianceDelta) = "minimum_variance_delta",
-    /// Whalley and Wilmott's band around the Black–Scholes delta, with Black–Scholes' gamma at √θ.
-    WhalleyWilmott(whalley_wilmott::BLACK_SCHOLES) = "whalley_wilmott",
-    /// Whalley and Wilmott's band around the minimum-variance delta, with Heston's gamma.
-    WhalleyWilmottHeston(whalley_wilmott::HESTON) = "whalley_wilmott_heston",
+typed_choices! {
+    /// A hedge that needs no training.
+    pub enum Hedge by strategy: Strategy {
+        /// No hedge: no position at any time.
+        None(none::NoHedge) = "none",
+        /// The Black–Scholes delta at the volatility √θ.
+        BlackScholesDelta(black_scholes_delta::BlackScholesDelta) = "black_scholes_delta",
+        /// The Heston delta ∂C/∂S.
+        HestonDelta(heston_delta::HestonDelta) = "heston_delta",
+        /// The delta of least variance under Heston, ∂C/∂S + ρξ/S·∂C/∂V.
+        MinimumVarianceDelta(minimum_variance_delta::MinimumVarianceDelta) = "minimum_variance_delta",
+        /// Whalley and Wilmott's band around the Black–Scholes delta, with Black–Scholes' gamma at √θ.
+        WhalleyWilmott(whalley_wilmott::BLACK_SCHOLES) = "whalley_wilmott",
+        /// Whalley and Wilmott's band around the minimum-variance delta, with Heston's gamma.
+        WhalleyWilmottHeston(whalley_wilmott::HESTON) = "whalley_wilmott_heston",
+    }
 }
 
 /// What a hedge may know when it decides: the greeks are those of what the hedger owes, so that holding `delta` offsets
