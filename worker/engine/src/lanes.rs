@@ -1,15 +1,17 @@
-//! Vectors of f32 numbers, of which every kernel is made.
+//! Vectors of numbers, of which every kernel is made.
 //!
 //! Written as loops over arrays, so that the same code becomes vector code wherever the compiler may use vectors
 //! ([`Isa`](crate::isa::Isa)). Every operation is exactly rounded and lanes are added up in one fixed order, so that the
 //! bits are the same wherever it runs.
+
+use crate::real::Real;
 
 /// Numbers in a vector in which sums are taken.
 pub(crate) const LANES: usize = 8;
 
 /// N numbers at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Vector<const N: usize>(pub(crate) [f32; N]);
+pub(crate) struct Vector<const N: usize, R = f32>(pub(crate) [R; N]);
 
 /// The vector in which sums are taken.
 pub(crate) type Lanes = Vector<LANES>;
@@ -18,7 +20,7 @@ pub(crate) type Lanes = Vector<LANES>;
 /// the baseline.
 macro_rules! each {
     ($lane:ident, $value:expr) => {{
-        let mut lanes = [0.0; N];
+        let mut lanes = [R::ZERO; N];
         for $lane in 0..N {
             lanes[$lane] = $value;
         }
@@ -42,27 +44,27 @@ macro_rules! unrolled {
 }
 pub(crate) use unrolled;
 
-impl<const N: usize> Vector<N> {
+impl<const N: usize, R: Real> Vector<N, R> {
     /// Zeros.
-    pub(crate) const ZERO: Vector<N> = Vector([0.0; N]);
+    pub(crate) const ZERO: Vector<N, R> = Vector([R::ZERO; N]);
     /// Ones.
-    pub(crate) const ONE: Vector<N> = Vector([1.0; N]);
+    pub(crate) const ONE: Vector<N, R> = Vector([R::ONE; N]);
 
     /// The same number in every lane.
     #[inline(always)]
-    pub(crate) fn splat(number: f32) -> Vector<N> {
+    pub(crate) fn splat(number: R) -> Vector<N, R> {
         Vector([number; N])
     }
 
     /// The first numbers of a slice.
     #[inline(always)]
-    pub(crate) fn load(from: &[f32]) -> Vector<N> {
+    pub(crate) fn load(from: &[R]) -> Vector<N, R> {
         Vector(*from.first_chunk().expect("a vector's length"))
     }
 
     /// The first vectors of a slice.
     #[inline(always)]
-    pub(crate) fn load_all<const V: usize>(from: &[f32]) -> [Vector<N>; V] {
+    pub(crate) fn load_all<const V: usize>(from: &[R]) -> [Vector<N, R>; V] {
         let mut vectors = [Vector::ZERO; V];
         unrolled!(v in V, vectors[v] = Vector::load(&from[v * N..]));
         vectors
@@ -70,40 +72,48 @@ impl<const N: usize> Vector<N> {
 
     /// Writes vectors to the front of a slice.
     #[inline(always)]
-    pub(crate) fn store_all<const V: usize>(vectors: [Vector<N>; V], to: &mut [f32]) {
+    pub(crate) fn store_all<const V: usize>(vectors: [Vector<N, R>; V], to: &mut [R]) {
         unrolled!(v in V, vectors[v].store(&mut to[v * N..]));
     }
 
     /// Writes to the front of a slice.
     #[inline(always)]
-    pub(crate) fn store(self, to: &mut [f32]) {
+    pub(crate) fn store(self, to: &mut [R]) {
         *to.first_chunk_mut().expect("a vector's length") = self.0;
     }
 
     /// `self · b + c`, rounded once.
     #[inline(always)]
-    pub(crate) fn mul_add(self, b: Vector<N>, c: Vector<N>) -> Vector<N> {
+    pub(crate) fn mul_add(self, b: Vector<N, R>, c: Vector<N, R>) -> Vector<N, R> {
         each!(lane, self.0[lane].mul_add(b.0[lane], c.0[lane]))
     }
 
     /// `c − self · b`, rounded once.
     #[inline(always)]
-    pub(crate) fn mul_sub_from(self, b: Vector<N>, c: Vector<N>) -> Vector<N> {
+    pub(crate) fn mul_sub_from(self, b: Vector<N, R>, c: Vector<N, R>) -> Vector<N, R> {
         each!(lane, (-self.0[lane]).mul_add(b.0[lane], c.0[lane]))
     }
 
     /// `self · b`.
     #[inline(always)]
-    pub(crate) fn mul(self, b: Vector<N>) -> Vector<N> {
+    pub(crate) fn mul(self, b: Vector<N, R>) -> Vector<N, R> {
         each!(lane, self.0[lane] * b.0[lane])
+    }
+
+    /// `self / b`.
+    #[inline(always)]
+    pub(crate) fn div(self, b: Vector<N, R>) -> Vector<N, R> {
+        each!(lane, self.0[lane] / b.0[lane])
     }
 
     /// `self + b`.
     #[inline(always)]
-    pub(crate) fn add(self, b: Vector<N>) -> Vector<N> {
+    pub(crate) fn add(self, b: Vector<N, R>) -> Vector<N, R> {
         each!(lane, self.0[lane] + b.0[lane])
     }
+}
 
+impl<const N: usize> Vector<N> {
     /// tanh: see [`tanh`].
     #[inline(always)]
     pub(crate) fn tanh(self) -> Vector<N> {
@@ -124,6 +134,48 @@ impl Lanes {
     pub(crate) fn sum(self) -> f32 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+}
+
+/// `sums[r, v] += left[r] · right[v]`.
+#[inline(always)]
+pub(crate) fn add_outer<T: Real, const R: usize, const V: usize, const N: usize>(
+    sums: &mut [[Vector<N, T>; V]; R],
+    left: &[T; R],
+    right: &[T],
+) {
+    // With few registers, the operands from the left stay in theirs and those from the right are read as they are used;
+    // with many, the other way round. Loops for the narrow and none for the wide: each is what the compiler makes vectors
+    // of. `cargo bench --bench lstm` shows when that has changed: by a factor of two or more.
+    if N == LANES {
+        let mut rows = [Vector::<N, T>::ZERO; R];
+        for r in 0..R {
+            rows[r] = Vector::splat(left[r]);
+        }
+        for v in 0..V {
+            let right = Vector::load(&right[v * N..]);
+            for r in 0..R {
+                sums[r][v] = rows[r].mul_add(right, sums[r][v]);
+            }
+        }
+    } else {
+        let right = Vector::load_all::<V>(right);
+        unrolled!(r in R, {
+            let left = Vector::splat(left[r]);
+            unrolled!(v in V, sums[r][v] = left.mul_add(right[v], sums[r][v]));
+        });
+    }
+}
+
+/// Copies a slice of at most a few vectors. The library's copy is a call, which takes longer than they do.
+#[inline(always)]
+pub(crate) fn copy_short<R: Real>(from: &[R], to: &mut [R]) {
+    let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<LANES>(), to.as_chunks_mut::<LANES>());
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to = *from;
     }
 }
 

@@ -39,6 +39,8 @@ pub trait Real:
     fn abs(self) -> Self;
     /// √x, correctly rounded.
     fn sqrt(self) -> Self;
+    /// `self · b + c`, rounded once.
+    fn mul_add(self, b: Self, c: Self) -> Self;
     /// tanh x.
     fn tanh(self) -> Self;
     /// Whether x is neither NaN nor infinite.
@@ -82,6 +84,11 @@ impl Real for f32 {
         f32::sqrt(self)
     }
 
+    #[inline(always)]
+    fn mul_add(self, b: f32, c: f32) -> f32 {
+        f32::mul_add(self, b, c)
+    }
+
     #[inline]
     fn tanh(self) -> f32 {
         let [tanh] = lanes::tanh([self]);
@@ -112,6 +119,11 @@ impl Real for f64 {
 
     fn sqrt(self) -> f64 {
         f64::sqrt(self)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, b: f64, c: f64) -> f64 {
+        f64::mul_add(self, b, c)
     }
 
     fn tanh(self) -> f64 {

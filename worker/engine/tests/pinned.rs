@@ -8,13 +8,13 @@ use engine::{NUMERIC_VERSION, RunConfig, RunResult, Unobserved, Value};
 
 /// The version whose bits these are, and a digest of each run's metrics and curves.
 const PINNED: (u32, [&str; 5]) = (
-    2,
+    3,
     [
         "2a7bcfbbbb93000af28110cd890a3eab",
-        "33b1007254b4dd047b5103f09341f6ee",
+        "c0913351f69ee88984e9ac14498fc45a",
         "2e198cdae9b92aa691c94ff9a32685b8",
         "d5e14a7ebbc7b7d77c1bb0faf2caebc0",
-        "8b09e083918ce29283a3c3cd87a7304f",
+        "afa621fa5fa59edbff49b13c592936fd",
     ],
 );
 

@@ -79,8 +79,24 @@ pub struct Gradient<'a, R> {
     pub weights: Option<&'a mut [R]>,
     /// Of the inputs, \[D, B, I\]; untouched where the backward pass ends at the head.
     pub inputs: Option<&'a mut [R]>,
-    /// At the gates' pre-activations, \[D, B, 4H\]; zero where the backward pass ends at the head.
-    pub gates: Option<&'a mut [R]>,
+    /// At the gates' pre-activations; zero where the backward pass ends at the head.
+    pub gates: Option<GateRows<'a, R>>,
+}
+
+/// Room for a row of 4H gates for every point and path, \[D, B, 4H\].
+pub struct GateRows<'a, R> {
+    /// The rows; what is behind their 4H numbers is left as it is.
+    pub rows: &'a mut [R],
+    /// Numbers from the beginning of one to that of the next.
+    pub stride: usize,
+}
+
+impl<R: Real> GateRows<'_, R> {
+    /// The rows of some paths, which lie one after the other.
+    fn lines(&mut self, first: usize, count: usize, width: usize) -> impl Iterator<Item = &mut [R]> {
+        let stride = self.stride;
+        self.rows[first * stride..][..count * stride].chunks_exact_mut(stride).map(move |row| &mut row[..width])
+    }
 }
 
 impl<'a, R> Gradient<'a, R> {

@@ -17,8 +17,10 @@ pub struct Seen<'a, R> {
 /// Gradients of some number at the pre-activations of the network's linear layers, in the order of [`Seen`].
 #[derive(Clone, Copy, Debug)]
 pub struct Signals<'a, R> {
-    /// At the gates': \[D, N, 4H\]; empty unless the optimiser asked for them.
+    /// At the gates': \[D, N, 4H\], rows `gate_stride` apart; empty unless the optimiser asked for them.
     pub gates: &'a [R],
+    /// Numbers from the beginning of one row of gates to that of the next.
+    pub gate_stride: usize,
     /// At the head's: \[D, N\].
     pub head: &'a [R],
 }

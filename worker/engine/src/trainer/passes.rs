@@ -2,10 +2,13 @@
 
 use crate::costs::{Book, CostModel, sum_over_time};
 use crate::loss::{Curvature, Graded, Objective, Outcome, Outcomes};
-use crate::network::{Dims, Gradient, Policy, Scope};
+use crate::network::{Dims, GateRows, Gradient, Policy, Scope};
 use crate::optimizer::{Batch, Linearization, Seen, Signals};
 use crate::pnl::Moves;
 use crate::real::Real;
+
+/// Numbers between two rows of gates: rows that lie a power of two apart would all meet in a few lines of the cache.
+const GATE_SLACK: usize = 16;
 
 /// What each path came to, gross P&L and cost, in the loss's units.
 #[derive(Default)]
@@ -26,8 +29,8 @@ pub(super) struct Passes<'a, R> {
     policy: Box<dyn Policy<R>>,
     objective: &'a dyn Objective,
     costs: &'a dyn CostModel<R>,
-    /// 4H.
-    gates: usize,
+    /// Of rows of gates.
+    gate_stride: usize,
     d_positions: Vec<R>,
     charges: Vec<R>,
     /// Of the step's own forward pass.
@@ -55,7 +58,7 @@ impl<'a, R: Real> Passes<'a, R> {
             policy,
             objective,
             costs,
-            gates,
+            gate_stride: gates + GATE_SLACK,
             d_positions: Vec::new(),
             charges: Vec::new(),
             outcomes: PathOutcomes::default(),
@@ -85,9 +88,9 @@ impl<'a, R: Real> Passes<'a, R> {
     }
 
     /// `buffer` with room for the gradient at the gates.
-    pub(super) fn room_for_gates<'b>(&self, buffer: &'b mut Vec<R>, dims: Dims) -> &'b mut [R] {
-        buffer.resize(dims.batch * dims.time * self.gates, R::ZERO);
-        buffer
+    pub(super) fn room_for_gates<'b>(&self, buffer: &'b mut Vec<R>, dims: Dims) -> GateRows<'b, R> {
+        buffer.resize(dims.batch * dims.time * self.gate_stride, R::ZERO);
+        GateRows { rows: buffer, stride: self.gate_stride }
     }
 
     /// The loss, NaN if any path's outcome is not finite, with its gradient with respect to P&L and cost.
@@ -190,7 +193,7 @@ impl<R: Real> Batch<R> for BatchInHand<'_, '_, R> {
     }
 
     fn signals(&self) -> Signals<'_, R> {
-        Signals { gates: self.d_gates, head: self.d_logits }
+        Signals { gates: self.d_gates, gate_stride: self.passes.gate_stride, head: self.d_logits }
     }
 
     fn linearize(&mut self, weights: &[R]) -> Option<Linearization<'_, R>> {
@@ -199,7 +202,8 @@ impl<R: Real> Batch<R> for BatchInHand<'_, '_, R> {
             self.linearized = true;
         }
         let Tangents { gates, head, curvature } = &self.passes.tangents;
-        Some(Linearization { seen: self.seen(), tangents: Signals { gates, head }, curvature: curvature.as_ref()? })
+        let tangents = Signals { gates, gate_stride: self.passes.gate_stride, head };
+        Some(Linearization { seen: self.seen(), tangents, curvature: curvature.as_ref()? })
     }
 
     fn loss_at(&mut self, weights: &[R]) -> f64 {

@@ -2,10 +2,10 @@
 
 use super::Shape;
 use super::fast::{BLOCK, GATES, Trace, padded};
-use super::forward::{Rows, add_outer};
+use super::forward::Rows;
 use crate::isa::Kernel;
-use crate::lanes::{LANES, Lanes, Vector, unrolled};
-use crate::network::Dims;
+use crate::lanes::{LANES, Lanes, Vector, add_outer, copy_short, unrolled};
+use crate::network::{Dims, GateRows};
 
 /// Vectors whose sums over the gates are in registers at a time.
 const TILE_VECTORS: usize = 4;
@@ -143,7 +143,7 @@ pub(super) struct Backward<'a> {
     pub(super) ends_at_head: bool,
     /// See [`Gradient`](crate::network::Gradient).
     pub(super) d_inputs: Option<&'a mut [f32]>,
-    pub(super) d_all_gates: Option<&'a mut [f32]>,
+    pub(super) d_all_gates: Option<GateRows<'a, f32>>,
 }
 
 impl Kernel for Backward<'_> {
@@ -278,10 +278,12 @@ impl Backward<'_> {
     fn write_gates(&mut self, here: usize, rows: usize) {
         let Some(d_all_gates) = &mut self.d_all_gates else { return };
         let hidden = self.shape.hidden;
-        let places = d_all_gates[here * 4 * hidden..][..rows * 4 * hidden].chunks_exact_mut(4 * hidden);
+        let places = d_all_gates.lines(here, rows, 4 * hidden);
         for (places, d_gates) in places.zip(self.scratch.d_gates.chunks_exact(stride(hidden))) {
             for (gate, places) in places.chunks_exact_mut(hidden).enumerate() {
-                places.iter_mut().enumerate().for_each(|(unit, place)| *place = d_gates[gate_place(gate, unit)]);
+                for (block, places) in places.chunks_mut(LANES).enumerate() {
+                    copy_short(&d_gates[block * GATES + gate * LANES..][..places.len()], places);
+                }
             }
         }
     }

@@ -128,7 +128,7 @@ impl Policy<f32> for FastLstm {
         // A position that is fed back moves later ones through the recurrent layer, whoever trains it.
         let ends_at_head = scope == Scope::Head && self.fed_back.is_none();
         if let (true, Some(d_all_gates)) = (ends_at_head, &mut d_all_gates) {
-            d_all_gates.fill(0.0);
+            d_all_gates.rows.fill(0.0);
         }
         self.isa.run(Backward {
             shape: self.shape,

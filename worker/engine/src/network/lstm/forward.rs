@@ -4,7 +4,7 @@
 use super::Shape;
 use super::fast::{BLOCK, GATES, Trace, padded};
 use crate::isa::Kernel;
-use crate::lanes::{LANES, Lanes, Vector, unrolled};
+use crate::lanes::{LANES, Lanes, Vector, add_outer, unrolled};
 use crate::network::Dims;
 
 /// The weights as the forward pass reads them.
@@ -246,35 +246,5 @@ impl<'a, const R: usize> Rows<'a, R> {
             add_outer(&mut own, &left, &right[k * V * N..][..V * N]);
         }
         unrolled!(r in R, unrolled!(v in V, sums[r][v] = own[r][v]));
-    }
-}
-
-/// `sums[r, v] += left[r] · right[v]`.
-#[inline(always)]
-pub(super) fn add_outer<const R: usize, const V: usize, const N: usize>(
-    sums: &mut [[Vector<N>; V]; R],
-    left: &[f32; R],
-    right: &[f32],
-) {
-    // With few registers, the operands from the left stay in theirs and those from the right are read as they are used;
-    // with many, the other way round. Loops for the narrow and none for the wide: each is what the compiler makes vectors
-    // of. `cargo bench --bench lstm` shows when that has changed: by a factor of two or more.
-    if N == LANES {
-        let mut rows = [Vector::<N>::ZERO; R];
-        for r in 0..R {
-            rows[r] = Vector::splat(left[r]);
-        }
-        for v in 0..V {
-            let right = Vector::load(&right[v * N..]);
-            for r in 0..R {
-                sums[r][v] = rows[r].mul_add(right, sums[r][v]);
-            }
-        }
-    } else {
-        let right = Vector::load_all::<V>(right);
-        unrolled!(r in R, {
-            let left = Vector::splat(left[r]);
-            unrolled!(v in V, sums[r][v] = left.mul_add(right[v], sums[r][v]));
-        });
     }
 }

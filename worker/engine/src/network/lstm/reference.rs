@@ -294,7 +294,7 @@ impl<R: Real> Policy<R> for ReferenceLstm<R> {
         // A position that is fed back moves later ones through the recurrent layer, whoever trains it.
         let ends_at_head = scope == Scope::Head && self.fed_back.is_none();
         if let (true, Some(d_all_gates)) = (ends_at_head, &mut d_all_gates) {
-            d_all_gates.fill(R::ZERO);
+            d_all_gates.rows.fill(R::ZERO);
         }
         for time in (0..self.dims.time).rev() {
             self.back_through_output(time);
@@ -308,7 +308,8 @@ impl<R: Real> Policy<R> for ReferenceLstm<R> {
                 self.add_weight_gradients(inputs, time, gradient);
             }
             if let Some(d_all_gates) = &mut d_all_gates {
-                d_all_gates[time * batch * 4 * hidden..][..batch * 4 * hidden].copy_from_slice(&self.scratch.d_gates);
+                let lines = d_all_gates.lines(time * batch, batch, 4 * hidden);
+                lines.zip(self.scratch.d_gates.chunks_exact(4 * hidden)).for_each(|(line, d)| line.copy_from_slice(d));
             }
             let d_gates = Strided::rows(&self.scratch.d_gates, 4 * hidden);
             if let Some(d_inputs) = &mut d_inputs {

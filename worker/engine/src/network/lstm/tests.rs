@@ -4,7 +4,7 @@ use super::fast::{BLOCK, FastLstm};
 use super::reference::ReferenceLstm;
 use super::*;
 use crate::golden::{self, assert_close, assert_gradient};
-use crate::network::{Gradient, Scope};
+use crate::network::{GateRows, Gradient, Scope};
 use proptest::prelude::*;
 
 /// The golden batch's dimensions.
@@ -145,7 +145,8 @@ fn the_gates_gradients_make_up_the_weights() {
         let mut policy = ReferenceLstm::<f64>::new(&lstm(), shape);
         policy.forward(&weights, &mut inputs, DIMS);
         let mut gates = vec![1.0; DIMS.time * DIMS.batch * 4 * hidden];
-        let out = Gradient { weights: None, inputs: None, gates: Some(&mut gates) };
+        let rows = GateRows { rows: &mut gates, stride: 4 * hidden };
+        let out = Gradient { weights: None, inputs: None, gates: Some(rows) };
         policy.backward(&weights, &inputs, &d_positions(), Scope::All, out);
         let mut d_weights = vec![0.0; weights.len()];
         policy.backward(&weights, &inputs, &d_positions(), Scope::All, Gradient::of_weights(&mut d_weights));
@@ -286,8 +287,10 @@ impl Case {
         policy.forward(&weights, &mut inputs, self.dims);
         let mut d_weights = vec![R::ONE; weights.len()];
         let mut d_inputs = vec![R::ZERO; inputs.len()];
-        let mut d_gates = vec![R::ONE; rows * 4 * self.hidden];
-        let out = Gradient { weights: Some(&mut d_weights), inputs: Some(&mut d_inputs), gates: Some(&mut d_gates) };
+        let stride = 4 * self.hidden + 3;
+        let mut d_gates = vec![R::ONE; rows * stride];
+        let gates = Some(GateRows { rows: &mut d_gates, stride });
+        let out = Gradient { weights: Some(&mut d_weights), inputs: Some(&mut d_inputs), gates };
         policy.backward(&weights, &inputs, &d_positions, self.scope, out);
         Pass {
             inputs,
@@ -296,7 +299,7 @@ impl Case {
             head_gradients: policy.head_gradients().to_vec(),
             d_weights,
             d_inputs,
-            d_gates,
+            d_gates: d_gates.chunks(stride).flat_map(|row| &row[..4 * self.hidden]).copied().collect(),
         }
     }
 

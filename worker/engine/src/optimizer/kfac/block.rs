@@ -3,7 +3,8 @@
 use nalgebra::DMatrix;
 
 use super::{Bias, KfacLayers, RecurrentFactors};
-use crate::network::Layout;
+use crate::lanes::copy_short;
+use crate::network::{Dims, Layout};
 use crate::optimizer::{Seen, Signals};
 use crate::real::Real;
 
@@ -141,48 +142,32 @@ impl Block {
         self.layer == Layer::Recurrent
     }
 
-    /// Writes what it reads on every path at `time` to the rows of `out`, which are `stride` apart and hold zeros behind
-    /// its K inputs.
-    pub(super) fn read_inputs<R: Real>(&self, seen: Seen<'_, R>, time: usize, stride: usize, out: &mut [R]) {
-        let batch = seen.dims.batch;
-        let hidden = seen.states.len() / (batch * seen.dims.time);
-        let states = |time: usize| seen.states[time * batch * hidden..][..batch * hidden].chunks_exact(hidden);
-        let bias = self.weights();
-        let mut rows = out.chunks_exact_mut(stride);
+    /// Writes what it reads on a path at `time` to `out`: its K inputs.
+    #[inline]
+    pub(super) fn read_inputs<R: Real>(&self, seen: Seen<'_, R>, time: usize, path: usize, out: &mut [R]) {
+        let Dims { batch, time: points } = seen.dims;
+        let hidden = seen.states.len() / (batch * points);
+        let state = |time: usize| &seen.states[(time * batch + path) * hidden..][..hidden];
         match self.layer {
-            Layer::Head => {
-                for (row, state) in rows.by_ref().zip(states(time)) {
-                    row[..hidden].copy_from_slice(state);
-                }
-            }
+            Layer::Head => copy_short(state(time), &mut out[..hidden]),
             Layer::Recurrent => {
                 let width = self.parts[0].cols;
-                let inputs = seen.inputs[time * batch * width..][..batch * width].chunks_exact(width);
-                if time == 0 {
-                    for (row, input) in rows.by_ref().zip(inputs) {
-                        row[..width].copy_from_slice(input);
-                        row[width..width + hidden].fill(R::ZERO);
-                    }
-                } else {
-                    for ((row, input), state) in rows.by_ref().zip(inputs).zip(states(time - 1)) {
-                        row[..width].copy_from_slice(input);
-                        row[width..width + hidden].copy_from_slice(state);
-                    }
-                }
+                let (features, last) = out[..width + hidden].split_at_mut(width);
+                copy_short(&seen.inputs[(time * batch + path) * width..][..width], features);
+                if time == 0 { last.fill(R::ZERO) } else { copy_short(state(time - 1), last) }
             }
         }
         if self.homogeneous {
-            out.chunks_exact_mut(stride).for_each(|row| row[bias] = R::ONE);
+            out[self.weights()] = R::ONE;
         }
     }
 
-    /// The gradients at its outputs on every path at `time`: \[N, outputs\].
-    pub(super) fn signals<'a, R: Real>(&self, signals: Signals<'a, R>, batch: usize, time: usize) -> &'a [R] {
-        let all = match self.layer {
-            Layer::Recurrent => signals.gates,
-            Layer::Head => signals.head,
-        };
-        &all[time * batch * self.outputs..][..batch * self.outputs]
+    /// The gradients at its outputs, \[D, N, outputs\], in rows that lie so far apart.
+    pub(super) fn signals<'a, R: Real>(&self, signals: Signals<'a, R>) -> (&'a [R], usize) {
+        match self.layer {
+            Layer::Recurrent => (signals.gates, signals.gate_stride),
+            Layer::Head => (signals.head, 1),
+        }
     }
 
     /// The outputs' count.

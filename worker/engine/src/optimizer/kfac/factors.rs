@@ -20,7 +20,8 @@ pub(super) struct Factors {
 impl Factors {
     /// The first factor that holds something that is not finite.
     pub(super) fn check(&self, block: &Block) -> Result<(), SingularFactor> {
-        let finite = |factor: &DMatrix<f64>| factor.iter().all(|entry| entry.is_finite());
+        // By Cauchy and Schwarz no entry is larger than the larger of its row's and its column's on the diagonal.
+        let finite = |factor: &DMatrix<f64>| factor.diagonal().iter().all(|entry| entry.is_finite());
         if !finite(&self.inputs) {
             return Err(SingularFactor { factor: block.input_name() });
         }
@@ -53,26 +54,26 @@ impl Statistics {
     pub(super) fn inputs<R: Real>(&self, block: &Block, seen: Seen<'_, R>) -> DMatrix<f64> {
         let (batch, time) = (seen.dims.batch, seen.dims.time);
         let mut sum = OuterSum::new(block.inputs(), self.precision);
-        let stride = sum.stride();
-        let mut rows = vec![R::ZERO; batch * stride];
         match self.sharing {
             Sharing::Expand => {
                 for t in 0..time {
-                    block.read_inputs(seen, t, stride, &mut rows);
-                    sum.push(&rows);
+                    (0..batch).for_each(|path| block.read_inputs(seen, t, path, sum.row()));
                 }
-                sum.finish() / (batch * time) as f64
+                sum.finish(1.0 / (batch * time) as f64)
             }
             Sharing::Reduce => {
-                let mut means = vec![R::ZERO; batch * stride];
-                for t in 0..time {
-                    block.read_inputs(seen, t, stride, &mut rows);
-                    means.iter_mut().zip(&rows).for_each(|(sum, x)| *sum += *x);
-                }
                 let share = R::from_f64(1.0 / time as f64);
+                let mut read = vec![R::ZERO; block.inputs()];
+                let mut means = vec![R::ZERO; batch * block.inputs()];
+                for t in 0..time {
+                    for (path, mean) in means.chunks_exact_mut(block.inputs()).enumerate() {
+                        block.read_inputs(seen, t, path, &mut read);
+                        mean.iter_mut().zip(&read).for_each(|(sum, x)| *sum += *x);
+                    }
+                }
                 means.iter_mut().for_each(|mean| *mean *= share);
-                sum.push(&means);
-                sum.finish() / batch as f64
+                means.chunks_exact(block.inputs()).for_each(|mean| sum.row().copy_from_slice(mean));
+                sum.finish(1.0 / batch as f64)
             }
         }
     }
@@ -88,57 +89,64 @@ impl Statistics {
             Sharing::Expand => batch * time,
             Sharing::Reduce => batch,
         };
-        let (signals, roots) = match cotangents {
-            Cotangents::Loss(signals, _) => (signals, None),
+        let (signals, roots, scale) = match cotangents {
+            Cotangents::Loss(signals, GradientScale::BatchMean) => (signals, None, 1.0 / rows as f64),
+            Cotangents::Loss(signals, GradientScale::PerExample) => (signals, None, batch as f64),
+            // A variance weighs all paths alike.
+            Cotangents::Outcomes(signals, [weight, rest @ ..]) if rest.iter().all(|other| other == weight) => {
+                (signals, None, *weight)
+            }
             Cotangents::Outcomes(signals, weights) => {
-                (signals, Some(weights.iter().map(|c| R::from_f64(c.sqrt())).collect::<Vec<R>>()))
+                (signals, Some(weights.iter().map(|c| R::from_f64(c.sqrt())).collect::<Vec<R>>()), 1.0)
             }
         };
-        let scaled = |sum: DMatrix<f64>| match cotangents {
-            Cotangents::Loss(_, GradientScale::BatchMean) => sum / rows as f64,
-            Cotangents::Loss(_, GradientScale::PerExample) => sum * batch as f64,
-            Cotangents::Outcomes(..) => sum,
-        };
         let (width, count) = block.groups();
-        (0..count)
-            .map(|group| {
-                let at = |t: usize| block.signals(signals, batch, t);
-                scaled(self.group_sum(at, [block.outputs(), group * width, width], [batch, time], roots.as_deref()))
-            })
-            .collect()
+        let (rows, stride) = block.signals(signals);
+        let of_group = |group: usize| {
+            let lines = Lines { rows, stride, first: group * width, width };
+            self.group_sum(lines, batch, roots.as_deref()).finish(scale)
+        };
+        (0..count).map(of_group).collect()
     }
 
     /// Σ g gᵀ over some columns of the signals, the paths weighted by the squares of `roots`.
-    fn group_sum<'a, R: Real>(
-        &self,
-        signals: impl Fn(usize) -> &'a [R],
-        [outputs, first, width]: [usize; 3],
-        [batch, time]: [usize; 2],
-        roots: Option<&[R]>,
-    ) -> DMatrix<f64> {
-        let mut sum = OuterSum::new(width, self.precision);
-        let stride = sum.stride();
-        let mut rows = vec![R::ZERO; batch * stride];
-        for t in 0..time {
-            let lines = signals(t).chunks_exact(outputs).map(|line| &line[first..first + width]);
-            for (path, (row, line)) in rows.chunks_exact_mut(stride).zip(lines).enumerate() {
-                let row = &mut row[..width];
-                let root = roots.map(|roots| roots[path]);
-                match (self.sharing, root) {
-                    (Sharing::Expand, None) => row.copy_from_slice(line),
-                    (Sharing::Expand, Some(root)) => row.iter_mut().zip(line).for_each(|(x, g)| *x = root * *g),
-                    (Sharing::Reduce, None) => row.iter_mut().zip(line).for_each(|(x, g)| *x += *g),
-                    (Sharing::Reduce, Some(root)) => row.iter_mut().zip(line).for_each(|(x, g)| *x += root * *g),
+    fn group_sum<R: Real>(&self, lines: Lines<'_, R>, batch: usize, roots: Option<&[R]>) -> OuterSum<R> {
+        let mut sum = OuterSum::new(lines.width, self.precision);
+        let root = |path: usize| roots.map_or(R::ONE, |roots| roots[path]);
+        match (self.sharing, roots) {
+            (Sharing::Expand, None) => sum.take(lines.rows, lines.stride, lines.first),
+            (Sharing::Expand, Some(_)) => {
+                for (path, line) in (0..batch).cycle().zip(lines.each()) {
+                    sum.row().iter_mut().zip(line).for_each(|(x, g)| *x = root(path) * *g);
                 }
             }
-            if self.sharing == Sharing::Expand {
-                sum.push(&rows);
+            (Sharing::Reduce, _) => {
+                let mut over_time = vec![R::ZERO; batch * lines.width];
+                for (path, line) in (0..batch).cycle().zip(lines.each()) {
+                    let total = &mut over_time[path * lines.width..][..lines.width];
+                    total.iter_mut().zip(line).for_each(|(x, g)| *x += *g);
+                }
+                for (path, total) in over_time.chunks_exact(lines.width).enumerate() {
+                    sum.row().iter_mut().zip(total).for_each(|(x, g)| *x = root(path) * *g);
+                }
             }
         }
-        if self.sharing == Sharing::Reduce {
-            sum.push(&rows);
-        }
-        sum.finish()
+        sum
+    }
+}
+
+/// Some columns of time-major rows.
+#[derive(Clone, Copy)]
+struct Lines<'a, R> {
+    rows: &'a [R],
+    stride: usize,
+    first: usize,
+    width: usize,
+}
+
+impl<'a, R> Lines<'a, R> {
+    fn each(self) -> impl Iterator<Item = &'a [R]> {
+        self.rows.chunks_exact(self.stride).map(move |row| &row[self.first..][..self.width])
     }
 }
 

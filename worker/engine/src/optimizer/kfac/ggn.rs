@@ -25,10 +25,11 @@ pub(super) fn directional<R: Real>(blocks: &[Block], at: Linearization<'_, R>, c
         let mut read = vec![R::ZERO; batch * inputs];
         let mut said = vec![R::ZERO; batch * outputs];
         for t in 0..time {
-            block.read_inputs(at.seen, t, inputs, &mut read);
+            read.chunks_exact_mut(inputs).enumerate().for_each(|(path, row)| block.read_inputs(at.seen, t, path, row));
             said.fill(R::ZERO);
             accumulate(&mut said, Strided::rows(&read, inputs), &direction, [batch, inputs, outputs]);
-            let tangents = block.signals(at.tangents, batch, t).chunks_exact(outputs);
+            let (tangents, stride) = block.signals(at.tangents);
+            let tangents = tangents[t * batch * stride..].chunks_exact(stride).map(|row| &row[..outputs]);
             for ((moved, said), tangent) in moved.iter_mut().zip(said.chunks_exact(outputs)).zip(tangents) {
                 *moved += said.iter().zip(tangent).map(|(y, u)| y.to_f64() * u.to_f64()).sum::<f64>();
             }

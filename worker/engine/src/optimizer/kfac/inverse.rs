@@ -1,8 +1,9 @@
 //! The inverses of damped factors, and their use.
 
-use nalgebra::{Cholesky, DMatrix, Dyn};
+use nalgebra::DMatrix;
 
 use super::block::Block;
+use super::cholesky::{COLUMNS, Cholesky};
 use super::condition::condition;
 use super::factors::Factors;
 use super::split::{Damped, damped};
@@ -13,7 +14,7 @@ use crate::optimizer::SingularFactor;
 #[derive(Clone, Debug)]
 enum Divisor {
     Number(f64),
-    Matrix(Cholesky<f64, Dyn>),
+    Matrix(Cholesky),
 }
 
 impl Divisor {
@@ -22,7 +23,7 @@ impl Divisor {
         if factor.iter().any(|entry| !entry.is_finite()) {
             return None;
         }
-        let cholesky = Cholesky::new(factor.clone())?;
+        let cholesky = Cholesky::new(&factor)?;
         let condition = condition(&factor, &cholesky);
         // Pivots that are all rounding pass for positive; what they divide is noise.
         condition.is_finite().then_some((Divisor::Matrix(cholesky), condition))
@@ -93,32 +94,47 @@ impl Inverse {
         self.condition
     }
 
-    /// lr·G⁻¹∇A⁻¹, a column an output: first by A, then by G and lr.
+    /// lr·G⁻¹∇A⁻¹, a column an output: first by a matrix G, then by A, last by lr over a G that is a number.
     pub(super) fn precondition(&self, gradient: &DMatrix<f64>, lr: f64, bias: Bias) -> DMatrix<f64> {
         let mut step = gradient.clone();
-        let width = gradient.ncols() / self.pairs.len();
-        for (group, pair) in self.pairs.iter().enumerate() {
-            let mut columns = step.columns_mut(group * width, width);
-            let last = columns.nrows() - 1;
-            let seen = if bias == Bias::Homogeneous { last + 1 } else { last };
-            match &pair.inputs {
-                Divisor::Number(number) => columns.rows_mut(0, seen).iter_mut().for_each(|x| *x /= number),
-                Divisor::Matrix(cholesky) => cholesky.solve_mut(&mut columns.rows_mut(0, seen)),
-            }
-            columns.rows_mut(seen, last + 1 - seen).iter_mut().for_each(|x| *x /= pair.bias);
-            match &pair.outputs {
+        let (height, width) = (gradient.nrows(), gradient.ncols() / self.pairs.len());
+        let seen = if bias == Bias::Homogeneous { height } else { height - 1 };
+        // A single column is solved for along the rows, several in whole vectors.
+        let padded_width = if width == 1 { 1 } else { width.next_multiple_of(COLUMNS) };
+        let padded_height = height.next_multiple_of(COLUMNS);
+        let (mut by_output, mut by_input) = (vec![0.0; width * padded_height], vec![0.0; height * padded_width]);
+        // Column by column, a group is a row-major [width, height] matrix.
+        for (pair, group) in self.pairs.iter().zip(step.as_mut_slice().chunks_exact_mut(height * width)) {
+            let rate = match &pair.outputs {
                 Divisor::Number(number) => {
-                    let rate = lr / number;
-                    columns.iter_mut().for_each(|x| *x *= rate);
+                    transpose(group, height, height, &mut by_input, padded_width);
+                    lr / number
                 }
                 Divisor::Matrix(cholesky) => {
-                    let mut turned = columns.transpose();
-                    cholesky.solve_mut(&mut turned);
-                    columns.copy_from(&turned.transpose());
-                    columns.iter_mut().for_each(|x| *x *= lr);
+                    for (to, from) in by_output.chunks_exact_mut(padded_height).zip(group.chunks_exact(height)) {
+                        to[..height].copy_from_slice(from);
+                    }
+                    cholesky.solve(&mut by_output, padded_height);
+                    transpose(&by_output, padded_height, height, &mut by_input, padded_width);
+                    lr
                 }
+            };
+            let (of_inputs, of_bias) = by_input.split_at_mut(seen * padded_width);
+            match &pair.inputs {
+                Divisor::Number(number) => of_inputs.iter_mut().for_each(|x| *x /= number),
+                Divisor::Matrix(cholesky) => cholesky.solve(of_inputs, padded_width),
             }
+            of_bias.iter_mut().for_each(|x| *x /= pair.bias);
+            transpose(&by_input, padded_width, width, group, height);
+            group.iter_mut().for_each(|x| *x *= rate);
         }
         step
+    }
+}
+
+/// Writes the first `cols` columns of a matrix, whose rows lie `from_stride` apart, as rows that lie `to_stride` apart.
+fn transpose(from: &[f64], from_stride: usize, cols: usize, to: &mut [f64], to_stride: usize) {
+    for (row, line) in from.chunks_exact(from_stride).enumerate() {
+        to[row..].iter_mut().step_by(to_stride).zip(&line[..cols]).for_each(|(to, x)| *to = *x);
     }
 }

@@ -12,6 +12,7 @@
 //! | `moments` | Σ of outer products, fast |
 //! | `factors` | statistics of a batch: A and G; their running means |
 //! | `split` | damping, split between A and G |
+//! | `cholesky` | decomposition and solves in f64, fast |
 //! | `inverse` | the damped factors' inverses, and their use on a gradient |
 //! | `condition` | how near to singular a factor is |
 //! | `ggn` | the exact Gauss–Newton matrix along one direction |
@@ -22,6 +23,7 @@
 //! with `gradient_scale: per_example` and `bias: homogeneous`.
 
 mod block;
+mod cholesky;
 mod condition;
 mod damping;
 mod factors;

@@ -34,7 +34,7 @@ impl Copied {
     fn at(&self) -> Linearization<'_, f64> {
         Linearization {
             seen: Seen { dims: self.dims, inputs: &self.inputs, states: &self.states },
-            tangents: Signals { gates: &self.gates, head: &self.head },
+            tangents: Signals { gates: &self.gates, gate_stride: self.gates.len() / self.head.len(), head: &self.head },
             curvature: &self.curvature,
         }
     }
@@ -57,7 +57,13 @@ impl Stepper<f64> for Copier {
             dims: at.seen.dims,
             inputs: at.seen.inputs.to_vec(),
             states: at.seen.states.to_vec(),
-            gates: at.tangents.gates.to_vec(),
+            gates: at
+                .tangents
+                .gates
+                .chunks(at.tangents.gate_stride)
+                .flat_map(|row| &row[..4 * HIDDEN])
+                .copied()
+                .collect(),
             head: at.tangents.head.to_vec(),
             curvature: at.curvature.clone(),
             losses: [loss, 0.0],

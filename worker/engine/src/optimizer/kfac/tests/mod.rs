@@ -100,7 +100,7 @@ impl Batch<f64> for StubBatch {
     }
 
     fn signals(&self) -> Signals<'_, f64> {
-        Signals { gates: &self.gates, head: &self.head }
+        Signals { gates: &self.gates, gate_stride: self.gates.len() / self.head.len(), head: &self.head }
     }
 
     fn linearize(&mut self, _weights: &[f64]) -> Option<Linearization<'_, f64>> {
