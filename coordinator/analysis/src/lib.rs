@@ -4,6 +4,7 @@
 //! and paths.
 
 pub mod compare;
+pub mod median;
 pub mod pooled;
 pub mod question;
 pub mod reference;
