@@ -3,7 +3,9 @@
     python tests/golden/analysis.py > coordinator/analysis/tests/golden/stats.json
 
 Each case holds two samples and what SciPy says of them: the paired t test of x - y, d_z, and Welch's test of x - y.
-What is null there is null here: a statistic that a constant sample leaves without a denominator.
+What is null there is null here: a statistic that a constant sample leaves without a denominator. Medians hold SciPy's
+95% interval for the median of n values as ranks from 1; signs hold the sign test of so many differences below and above
+zero.
 """
 
 import json
@@ -72,7 +74,17 @@ def main():
         adjusted = np.empty(n)
         adjusted[order] = np.maximum.accumulate(scaled)
         families.append({"p": p.tolist(), "holm": adjusted.tolist()})
-    json.dump({"cases": cases, "tails": tails, "holm": families}, sys.stdout, indent=1)
+    medians = []
+    for n in (*range(1, 31), 50, 99, 100, 333, 1000, 4999):
+        # Values that are their own ranks.
+        interval = stats.quantile_test(np.arange(1, n + 1), q=0, p=0.5).confidence_interval(0.95)
+        medians.append({"n": n, "low": finite(interval.low), "high": finite(interval.high)})
+    signs = []
+    for below, above in ((1, 0), (0, 5), (6, 0), (3, 4), (5, 5), (2, 9), (17, 3), (40, 60), (380, 620), (2600, 2399)):
+        p = stats.binomtest(below, below + above, 0.5).pvalue
+        signs.append({"below": below, "above": above, "p": float(p)})
+    golden = {"cases": cases, "tails": tails, "holm": families, "medians": medians, "signs": signs}
+    json.dump(golden, sys.stdout, indent=1)
     print()
 
 

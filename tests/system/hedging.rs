@@ -108,6 +108,63 @@ fn classical_hedges_stand_beside_the_arms_and_turnover_falls_with_costs() {
     }
 }
 
+#[test]
+fn how_soon_the_arms_arrive_is_a_table_where_every_epoch_is_scored() {
+    let sandbox = Sandbox::new();
+    sandbox.write("options.yaml", SWEEP);
+    let finished = sandbox.coordinator(["--sweep", "options.yaml"]).expect_code(0);
+    for part in ["epochs and seconds to the validation loss at which adam ends", "convergence.parquet"] {
+        assert!(finished.stdout.contains(part), "no {part:?} in:\n{}", finished.stdout);
+    }
+    let path = sandbox.path("results/options/convergence.parquet");
+    let convergence = table(&path);
+    let columns = [
+        "cell",
+        "arm",
+        "variant",
+        "baseline",
+        "baseline_variant",
+        "stage",
+        "n",
+        "reached",
+        "target_mean",
+        "epochs_median",
+        "baseline_epochs_median",
+        "epochs_ratio",
+        "epochs_ratio_low",
+        "epochs_ratio_high",
+        "seconds_median",
+        "baseline_seconds_median",
+        "seconds_ratio",
+        "seconds_ratio_low",
+        "seconds_ratio_high",
+        "p_sign",
+    ];
+    assert_eq!(convergence.get_column_names(), columns);
+    // Two cells, and an arm that diverges at once.
+    assert_eq!(texts(&convergence, "arm"), ["wild", "wild"]);
+    for (column, expected) in [("n", Some(2.0)), ("reached", Some(0.0)), ("epochs_median", None), ("p_sign", Some(0.5))]
+    {
+        assert_eq!(numbers(&convergence, column), [expected; 2], "{column}");
+    }
+    // The target is the loss of the epoch that a run keeps.
+    let runs = table(sandbox.path("results/options/runs.parquet"));
+    let arms = texts(&runs, "arm");
+    for (name, column) in [("validation.loss", "target_mean"), ("train.kept_epoch", "baseline_epochs_median")] {
+        let values = numbers(&runs, name);
+        let adam: Vec<f64> = (0..arms.len()).filter(|row| arms[*row] == "adam").filter_map(|row| values[row]).collect();
+        for (cell, found) in numbers(&convergence, column).into_iter().enumerate() {
+            // Both seeds of a cell stand together, and their mean is their median.
+            let expected = (adam[2 * cell] + adam[2 * cell + 1]) / 2.0;
+            assert!((found.unwrap() - expected).abs() <= 1e-12 * expected, "{name}: {found:?} for {expected}");
+        }
+    }
+    let last = ["--sweep", "options.yaml", "--set", "training.keep=last"];
+    let finished = sandbox.coordinator(last).expect_code(0);
+    assert!(!finished.stdout.contains("epochs and seconds"), "{}", finished.stdout);
+    assert!(!path.exists(), "a table of an earlier version of the sweep stays");
+}
+
 /// The premium that `worker run` prints for a market.
 fn premium(keys: &str) -> f64 {
     let sandbox = Sandbox::new();

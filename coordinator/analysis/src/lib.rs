@@ -4,6 +4,9 @@
 //! and paths.
 
 pub mod compare;
+pub mod convergence;
+pub mod error;
+pub mod median;
 pub mod pooled;
 pub mod question;
 pub mod reference;
@@ -13,6 +16,8 @@ pub mod stats;
 pub mod summary;
 
 pub use compare::compare;
+pub use convergence::convergence;
+pub use error::AnswerError;
 pub use pooled::pooled;
 pub use question::{Pair, Question, QuestionError, Tune};
 pub use reference::reference_columns;

@@ -8,20 +8,10 @@ use std::collections::HashMap;
 use engine::RunId;
 use results::{Pooled, StoreError, Tables};
 
-use crate::question::{Question, QuestionError, pairs};
+use crate::error::AnswerError;
+use crate::question::{Question, pairs};
 use crate::runs::Runs;
 use crate::stats::{Moments, welch_t};
-
-/// Why training samples could not be compared.
-#[derive(Debug, thiserror::Error)]
-pub enum PooledError {
-    /// The tables cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The question cannot be answered.
-    #[error(transparent)]
-    Question(#[from] QuestionError),
-}
 
 /// A run's training samples.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,7 +22,7 @@ struct Training {
 
 /// The rows of `pooled.parquet`: pairs in the question's order, seeds rising, P&L before cost; none without training
 /// samples. Samples are read in one pass, and only their moments are kept, a hundred bytes a run.
-pub fn pooled(tables: &Tables, runs: &Runs, question: &Question) -> Result<Vec<Pooled>, PooledError> {
+pub fn pooled(tables: &Tables, runs: &Runs, question: &Question) -> Result<Vec<Pooled>, AnswerError> {
     let Some(moments) = training_moments(tables)? else { return Ok(Vec::new()) };
     let ids = tables.words("run_id")?;
     let of_row = |row: usize| {

@@ -1,5 +1,6 @@
 //! Against SciPy and mpmath: `tests/golden/analysis.py` writes the values.
 
+use analysis::median::{interval_rank, median_interval, sign_test};
 use analysis::stats::{Moments, holm, mean, paired_t, sd, two_sided_p, welch_t};
 use serde_json::Value;
 
@@ -59,6 +60,27 @@ fn holm_adjusts_in_the_order_given() {
         }
     }
     assert!(holm(&[]).is_empty());
+}
+
+#[test]
+fn intervals_of_the_median_are_those_of_scipy() {
+    for case in golden()["medians"].as_array().unwrap() {
+        let n = case["n"].as_u64().unwrap() as usize;
+        // Values that are their own ranks.
+        let interval = median_interval(&(1..=n).map(|rank| rank as f64).collect::<Vec<_>>());
+        assert_eq!(interval.map(|(low, _)| low), case["low"].as_f64(), "{n} values");
+        assert_eq!(interval.map(|(_, high)| high), case["high"].as_f64(), "{n} values");
+        assert_eq!(interval_rank(n).map(|rank| rank as f64), case["low"].as_f64());
+    }
+}
+
+#[test]
+fn the_sign_test_agrees_with_scipy() {
+    for case in golden()["signs"].as_array().unwrap() {
+        let [below, above] = ["below", "above"].map(|side| case[side].as_u64().unwrap() as usize);
+        close(Some(sign_test(below, above)), &case["p"], 1e-10, &format!("{below} below, {above} above"));
+        assert_eq!(sign_test(below, above), sign_test(above, below));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Writing what the analysis has found: `comparisons.parquet` and `pooled.parquet`.
+//! Writing what the analysis has found: `comparisons.parquet`, `convergence.parquet` and `pooled.parquet`.
 
 use polars::prelude::PolarsError;
 
@@ -9,6 +9,8 @@ use crate::tables::Tables;
 
 /// The name of the table of comparisons.
 pub const COMPARISONS: &str = "comparisons.parquet";
+/// The name of the table of speeds of convergence.
+pub const CONVERGENCE: &str = "convergence.parquet";
 /// The name of the table of pooled comparisons.
 pub const POOLED: &str = "pooled.parquet";
 
@@ -55,6 +57,41 @@ pub struct Comparison {
     pub seeds_for_power80: Option<f64>,
     /// `better`, `worse`, `no_difference`, `too_few_seeds` or `undefined`.
     pub verdict: String,
+}
+
+/// A row of `convergence.parquet`: how many epochs and seconds an arm's variant needs to the validation loss at which the
+/// baseline ends, over seeds. Ratios are arm / baseline, a seed's own; bounds are those of a 95% interval for their median.
+/// A median or bound is null if it is infinite: if at so many seeds the arm never gets there.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the fields are the columns, which the documentation of results lists")]
+pub struct Convergence {
+    pub cell: String,
+    pub arm: String,
+    pub variant: String,
+    pub baseline: String,
+    pub baseline_variant: String,
+    /// `all` or `confirm`.
+    pub stage: String,
+    /// Seeds that both were run with, and for which the baseline has a target.
+    pub n: u64,
+    /// Of these, those at which the arm reached it.
+    pub reached: u64,
+    /// The baseline's lowest validation loss, mean over seeds.
+    pub target_mean: Option<f64>,
+    pub epochs_median: Option<f64>,
+    pub baseline_epochs_median: Option<f64>,
+    pub epochs_ratio: Option<f64>,
+    /// Also null below six seeds, as the other bounds are.
+    pub epochs_ratio_low: Option<f64>,
+    pub epochs_ratio_high: Option<f64>,
+    /// From the run's begin to the epoch's end. Depends on the machine.
+    pub seconds_median: Option<f64>,
+    pub baseline_seconds_median: Option<f64>,
+    pub seconds_ratio: Option<f64>,
+    pub seconds_ratio_low: Option<f64>,
+    pub seconds_ratio_high: Option<f64>,
+    /// Exact two-sided sign test of as many epochs, for this row alone.
+    pub p_sign: Option<f64>,
 }
 
 /// A row of `pooled.parquet`: the training samples of an arm and of the baseline, pooled over a run's epochs.
@@ -121,6 +158,29 @@ impl Tables {
         self.write(COMPARISONS, columns, rows, comparison_row)
     }
 
+    /// Writes `convergence.parquet` beside the tables, at once.
+    pub fn write_convergence(&self, rows: &[Convergence]) -> Result<(), StoreError> {
+        let texts = ["cell", "arm", "variant", "baseline", "baseline_variant", "stage"];
+        let numbers = [
+            "target_mean",
+            "epochs_median",
+            "baseline_epochs_median",
+            "epochs_ratio",
+            "epochs_ratio_low",
+            "epochs_ratio_high",
+            "seconds_median",
+            "baseline_seconds_median",
+            "seconds_ratio",
+            "seconds_ratio_low",
+            "seconds_ratio_high",
+            "p_sign",
+        ];
+        let mut columns = named(&texts, Type::Text);
+        columns.extend(named(&["n", "reached"], Type::U64));
+        columns.extend(named(&numbers, Type::F64));
+        self.write(CONVERGENCE, columns, rows, convergence_row)
+    }
+
     /// Writes `pooled.parquet` beside the tables, at once.
     pub fn write_pooled(&self, rows: &[Pooled]) -> Result<(), StoreError> {
         let mut columns = named(&["cell"], Type::Text);
@@ -136,7 +196,13 @@ impl Tables {
     /// Removes tables of an earlier comparison that there is no question for any more.
     pub fn remove_comparisons(&self) -> Result<(), StoreError> {
         self.folder().delete(COMPARISONS)?;
+        self.remove_convergence()?;
         self.remove_pooled()
+    }
+
+    /// Removes an earlier `convergence.parquet` for which there are no curves of validation losses any more.
+    pub fn remove_convergence(&self) -> Result<(), StoreError> {
+        self.folder().delete(CONVERGENCE)
     }
 
     /// Removes an earlier `pooled.parquet` for which there are no samples any more.
@@ -181,6 +247,17 @@ fn comparison_row(row: &mut Row<'_>, of: &Comparison) {
     row.f64s([of.ratio, of.ratio_low, of.ratio_high, of.t, of.p_t, of.p_wilcoxon, of.p_signflip, of.p_holm]);
     row.f64s([of.d_z, of.p_better, of.p_better_low, of.p_better_high, of.iqm, of.baseline_iqm]);
     row.f64s([of.seeds_for_power80]).text(Some(&of.verdict));
+}
+
+fn convergence_row(row: &mut Row<'_>, of: &Convergence) {
+    for text in [&of.cell, &of.arm, &of.variant, &of.baseline, &of.baseline_variant, &of.stage] {
+        row.text(Some(text));
+    }
+    row.u64(of.n).u64(of.reached).f64(of.target_mean);
+    row.f64s([of.epochs_median, of.baseline_epochs_median]);
+    row.f64s([of.epochs_ratio, of.epochs_ratio_low, of.epochs_ratio_high]);
+    row.f64s([of.seconds_median, of.baseline_seconds_median]);
+    row.f64s([of.seconds_ratio, of.seconds_ratio_low, of.seconds_ratio_high, of.p_sign]);
 }
 
 fn pooled_row(row: &mut Row<'_>, of: &Pooled) {

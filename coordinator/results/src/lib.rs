@@ -16,6 +16,7 @@
 //!
 //! Every call blocks. Asynchronous code calls from `spawn_blocking` or from a thread of its own.
 
+mod batches;
 mod cache;
 mod compact;
 mod comparisons;
@@ -36,7 +37,8 @@ mod store;
 mod table;
 mod tables;
 
-pub use comparisons::{COMPARISONS, Comparison, POOLED, Pooled};
+pub use batches::{Batches, CurveBatch, SampleBatch};
+pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled};
 pub use error::StoreError;
 pub use identity::{FORMAT_VERSION, Footer, SweepIdentity, Versions};
 pub use index::{Index, Stored};
@@ -45,4 +47,4 @@ pub use lock::Holder;
 pub use merge::{CURVES, MergeSummary, PATHS, RUNS, SAMPLES};
 pub use plan_table::{PlanTable, RowLabels, SweptColumn, SweptKind};
 pub use store::{Access, SetAside, Store};
-pub use tables::{SampleBatch, SampleBatches, Tables, Words};
+pub use tables::{Tables, Words};

@@ -7,7 +7,7 @@ use polars::prelude::{DataType, PolarsError, PolarsResult, Series, polars_bail};
 use crate::error::StoreError;
 use crate::identity::Footer;
 use crate::location::{Folder, Location};
-use crate::merge::{RUNS, SAMPLES};
+use crate::merge::RUNS;
 use crate::parquet::Parquet;
 
 /// A column of words, each distinct one once.
@@ -114,17 +114,6 @@ impl Tables {
         Ok(words)
     }
 
-    /// The recorded samples, in pieces; `None` if none were recorded.
-    pub fn samples(&self) -> Result<Option<SampleBatches<'_>>, StoreError> {
-        let size = match self.folder.size(SAMPLES) {
-            Ok(size) => size,
-            Err(StoreError::Missing { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let file = Parquet::open(&self.folder, SAMPLES, size)?;
-        Ok(Some(SampleBatches { folder: &self.folder, file, next: 0 }))
-    }
-
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -177,80 +166,4 @@ fn append_words(series: &Series, codes: &mut Vec<Option<u32>>, mut code: impl Fn
         other => polars_bail!(ComputeError: "is of type {other:?}, not words"),
     }
     Ok(())
-}
-
-/// A piece of the table of samples. All columns are equally long.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SampleBatch {
-    /// Whose samples, as the places in `distinct` of a run's id.
-    pub run_id: Words,
-    /// Which set: `train`, `validation` or `test`.
-    pub set: Words,
-    /// After which epoch.
-    pub epoch: Vec<u32>,
-    /// P&L gross of costs; NaN for null.
-    pub pnl: Vec<f32>,
-    /// Cost; NaN for null.
-    pub cost: Vec<f32>,
-}
-
-/// The table of samples, one row group at a time, in order.
-pub struct SampleBatches<'a> {
-    folder: &'a Folder,
-    file: Parquet,
-    next: usize,
-}
-
-impl SampleBatches<'_> {
-    fn read(&self, group: usize) -> Result<SampleBatch, StoreError> {
-        let names = ["run_id", "set", "epoch", "pnl", "cost"];
-        let columns = self.file.read(self.folder, group, &names)?;
-        let damaged = |reason: String| StoreError::damaged(&self.folder.path(SAMPLES), reason);
-        let columns: Option<Vec<Series>> = columns.into_iter().collect();
-        let columns = columns.ok_or_else(|| damaged("is no table of samples".to_owned()))?;
-        let made = (|| {
-            Ok(SampleBatch {
-                run_id: batch_words(&columns[0])?,
-                set: batch_words(&columns[1])?,
-                epoch: columns[2].u32()?.iter().map(|epoch| epoch.unwrap_or(0)).collect(),
-                pnl: columns[3].f32()?.iter().map(|value| value.unwrap_or(f32::NAN)).collect(),
-                cost: columns[4].f32()?.iter().map(|value| value.unwrap_or(f32::NAN)).collect(),
-            })
-        })();
-        made.map_err(|error: PolarsError| damaged(error.to_string()))
-    }
-}
-
-/// Neighbouring rows are of one run, so most words are the one before.
-fn batch_words(series: &Series) -> PolarsResult<Words> {
-    let mut words = Words::default();
-    let mut known: HashMap<String, u32> = HashMap::new();
-    let mut last: Option<(String, u32)> = None;
-    for word in series.str()?.iter() {
-        let code = word.map(|word| match &last {
-            Some((same, code)) if same == word => *code,
-            _ => {
-                let code = *known.entry(word.to_owned()).or_insert_with(|| {
-                    words.distinct.push(word.to_owned());
-                    words.distinct.len() as u32 - 1
-                });
-                last = Some((word.to_owned(), code));
-                code
-            }
-        });
-        words.codes.push(code);
-    }
-    Ok(words)
-}
-
-impl Iterator for SampleBatches<'_> {
-    type Item = Result<SampleBatch, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.next == self.file.groups() {
-            return None;
-        }
-        self.next += 1;
-        Some(self.read(self.next - 1))
-    }
 }

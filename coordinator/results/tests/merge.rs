@@ -160,6 +160,20 @@ proptest! {
             }
         }
         prop_assert_eq!(samples.next(), None);
+        let mut epochs = distinct.iter().flat_map(|record| {
+            record.output.curves.iter().map(move |epoch| (record.run_id.to_string(), epoch.epoch, epoch.validation_loss, epoch.seconds))
+        });
+        if let Some(batches) = tables.curves().unwrap() {
+            for batch in batches {
+                let batch = batch.unwrap();
+                let known = |value: f64| (!value.is_nan()).then_some(value);
+                for row in 0..batch.epoch.len() {
+                    let found = (batch.run_id.get(row).unwrap().to_owned(), batch.epoch[row], known(batch.validation_loss[row]), known(batch.seconds[row]));
+                    prop_assert_eq!(Some(found), epochs.next());
+                }
+            }
+        }
+        prop_assert_eq!(epochs.next(), None);
     }
 }
 
@@ -208,6 +222,7 @@ fn a_sweep_without_results_makes_empty_tables() {
     assert_eq!(bytes.iter().filter(|bytes| bytes.is_some()).count(), 3);
     assert_eq!(tables.rows(), 0);
     assert!(tables.numbers("test.loss").unwrap().is_empty());
+    assert!(tables.curves().unwrap().is_none(), "a table without rows has no pieces");
 }
 
 #[test]

@@ -1,15 +1,15 @@
 //! What came out of a sweep: the question put to the tables, the answer written beside them, and shown.
 
+mod convergence;
 mod pooled;
 mod show;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use analysis::pooled::PooledError;
-use analysis::{Question, Runs, Tune};
+use analysis::{AnswerError, Question, Runs, Tune};
 use engine::metrics::{Direction, catalogue};
-use results::{COMPARISONS, Comparison, Location, POOLED, Pooled, Tables};
+use results::{COMPARISONS, CONVERGENCE, Comparison, Convergence, Location, POOLED, Pooled, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
@@ -52,7 +52,8 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         return Ok(Outcome { text, files });
     };
     let comparisons: Vec<Comparison> = analysis::compare(&runs, &question).or_exit(Exit::Internal)?;
-    let mut pooled: Vec<Pooled> = analysis::pooled(&tables, &runs, &question).map_err(pooled_failure)?;
+    let convergence: Vec<Convergence> = analysis::convergence(&tables, &runs, &question).map_err(failure)?;
+    let mut pooled: Vec<Pooled> = analysis::pooled(&tables, &runs, &question).map_err(failure)?;
     // By run, as the paper's tables are; the arms of a run stay in their order.
     let mut cells: HashMap<String, usize> = HashMap::new();
     for (place, row) in pooled.iter().enumerate() {
@@ -67,6 +68,13 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome,
         let heading = show::Heading { metric, direction: *direction, tune };
         let of_metric: Vec<_> = blocks.iter().filter(|block| block.metric == *metric).cloned().collect();
         text.push_str(&show::blocks(&heading, &of_metric));
+    }
+    if !convergence.is_empty() {
+        tables.write_convergence(&convergence)?;
+        files.push(location.path().join(CONVERGENCE));
+        text.push_str(&convergence::show(&convergence));
+    } else {
+        tables.remove_convergence()?;
     }
     if !pooled.is_empty() {
         tables.write_pooled(&pooled)?;
@@ -91,9 +99,9 @@ fn sensitivities(tables: &Tables, endpoint: &str) -> Result<String, Failure> {
     Ok(show::sensitivities(&all, &metrics))
 }
 
-fn pooled_failure(error: PooledError) -> Failure {
+fn failure(error: AnswerError) -> Failure {
     match error {
-        PooledError::Store(error) => error.into(),
+        AnswerError::Store(error) => error.into(),
         other => Failure { exit: Exit::Internal, report: Report::Error(other.into()) },
     }
 }

@@ -10,7 +10,7 @@ use sweep::spec::Tune;
 use crate::format;
 
 /// Longer answers are cut: the whole is in the tables.
-const MAX_LINES: usize = 40;
+pub(super) const MAX_LINES: usize = 40;
 
 /// What a table is about.
 pub(super) struct Heading<'a> {
