@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod attempt;
+pub mod bench;
 pub mod memory;
 mod panic;
 pub mod platform;

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Some(Command::Run(run)) => cli::single::run(&run),
+        Some(Command::Bench(bench)) => cli::bench::run(&bench),
         None => cli::fleet::run(arguments.fleet),
     }
 }

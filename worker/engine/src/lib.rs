@@ -30,6 +30,7 @@ pub mod real;
 pub mod record;
 mod run;
 mod shared;
+pub mod speed;
 pub mod statistics;
 pub mod trainer;
 pub mod training;

@@ -20,7 +20,7 @@ use crate::record::{Epoch, PathPoint, RunResult, SampleSet, Status};
 use crate::shared::{Key, Shared};
 use crate::statistics::mean_absolute_correlation;
 use crate::trainer::{Breakdown, StepReport, Trainer, TrainerParts};
-use crate::training::{Selection, TrainingSet, TrainingSummary};
+use crate::training::{RunningWeights, Selection, TrainingSet, TrainingSummary};
 
 /// Why a run could not be done. Divergence is a result, not an error.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -148,6 +148,13 @@ struct Trained {
     epoch: u32,
 }
 
+/// What a step of training moves.
+struct TrainingState<'t, 'a> {
+    trainer: &'t mut Trainer<'a, f32>,
+    running: &'t mut RunningWeights,
+    summary: &'t mut TrainingSummary,
+}
+
 /// A run under way.
 struct Run<'a> {
     config: &'a RunConfig,
@@ -207,25 +214,28 @@ impl Run<'_> {
         } else {
             None
         };
+        let mut running = RunningWeights::new(self.config.training.average, &weights);
         let mut trainer = self.trainer(layout, weights);
         let mut batch = Batch::default();
         let mut summary = TrainingSummary::default();
         for number in 1..=self.config.training.epochs as u32 {
-            let breakdown = self.epoch(number, &mut set, scales, &mut trainer, &mut batch, &mut summary, observer);
+            let state = TrainingState { trainer: &mut trainer, running: &mut running, summary: &mut summary };
+            let breakdown = self.epoch(number, &mut set, scales, state, &mut batch, observer);
             outcome.error = breakdown.map(|what| format!("epoch {number}: {what}"));
             if breakdown != Some(Breakdown::Loss) {
                 let (pnl, cost) = summary.samples();
                 observer.samples(SampleSet::Train, number, pnl, cost);
             }
             let mut epoch = summary.end_epoch(number);
+            let weights = running.mean(trainer.weights());
             if let (None, Some(validation)) = (breakdown, &validation) {
                 observer.phase(Phase::Evaluate);
-                let score = self.score(trainer.weights(), scales, validation);
+                let score = self.score(weights, scales, validation);
                 // A path that is not a number would pass as the best one in a sorted tail.
                 let loss = score.is_finite().then(|| score.loss(self.config));
                 epoch.validation_loss = loss.filter(|loss| loss.is_finite());
             }
-            let enough = selection.take(number.into(), epoch.validation_loss, trainer.weights());
+            let enough = selection.take(number.into(), epoch.validation_loss, weights);
             let flow = observer.epoch(&epoch);
             outcome.curves.push(epoch);
             if flow == ControlFlow::Break(()) {
@@ -243,23 +253,22 @@ impl Run<'_> {
         if let Some(correlation) = mean_absolute_correlation(&seen, layout.head_inputs()) {
             outcome.metrics.set("train.feature_correlation", correlation);
         }
-        let (epoch, weights) = selection.finish(trainer.weights());
+        let (epoch, weights) = selection.finish(running.mean(trainer.weights()));
         outcome.metrics.set("train.kept_epoch", epoch as f64);
         Ok(Some(Trained { weights, epoch: epoch as u32 }))
     }
 
     /// Makes the steps of one epoch, up to the first that breaks down.
-    #[expect(clippy::too_many_arguments, reason = "the training loop's state, each with its own owner")]
     fn epoch(
         &self,
         number: u32,
         set: &mut TrainingSet<'_>,
         scales: Option<&Scales>,
-        trainer: &mut Trainer<'_, f32>,
+        state: TrainingState<'_, '_>,
         batch: &mut Batch,
-        summary: &mut TrainingSummary,
         observer: &mut dyn Observer,
     ) -> Option<Breakdown> {
+        let TrainingState { trainer, running, summary } = state;
         observer.phase(Phase::Simulate);
         set.begin_epoch(number.into());
         for step in 0..self.config.training.batches() {
@@ -272,6 +281,7 @@ impl Run<'_> {
             if report.breakdown.is_some() {
                 return report.breakdown;
             }
+            running.take(trainer.weights());
         }
         None
     }

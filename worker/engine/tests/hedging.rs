@@ -60,6 +60,27 @@ fn the_best_epochs_weights_are_the_result() {
 }
 
 #[test]
+fn averaged_weights_are_scored_and_kept_and_change_no_step() {
+    let averaged =
+        |decay: f64| run(&short(&[("training.average", Value::Float(decay)), ("optimizer.lr", 0.05.into())]));
+    let (plain, mean) = (averaged(0.0), averaged(0.9));
+    let losses = |result: &RunResult| result.curves.iter().map(|epoch| epoch.loss).collect::<Vec<_>>();
+    assert_eq!(losses(&mean), losses(&plain), "training goes its way");
+    let validation = |result: &RunResult| result.curves.iter().map(|epoch| epoch.validation_loss).collect::<Vec<_>>();
+    assert!(validation(&mean).iter().zip(validation(&plain)).all(|(mean, plain)| *mean != plain));
+    let kept = metric(&mean, "train.kept_epoch") as usize;
+    assert_eq!(
+        mean.curves[kept - 1].validation_loss,
+        mean.metrics.get("validation.loss"),
+        "what is kept is what was scored"
+    );
+    // A mean that forgets all but the last step is the last step's weights, to their rounding.
+    let short_memory = averaged(1e-12);
+    let gap = metric(&short_memory, "test.loss") / metric(&plain, "test.loss") - 1.0;
+    assert!(gap.abs() < 1e-5, "{gap}");
+}
+
+#[test]
 fn patience_ends_training() {
     let keys = [("training.epochs", Value::Int(40)), ("optimizer.lr", Value::Float(0.1))];
     let patient = run(&short(&[&keys[..], &[("training.patience", Value::Int(3))]].concat()));

@@ -15,6 +15,8 @@ Examples:
       Four tasks at a time; end with the sweep.
   worker run config.yaml | jq '.metrics[\"test.loss\"]'
       One run, no coordinator.
+  worker bench
+      How fast this machine trains.
 
 Exit codes: 0 all went well, 1 failure, 2 bad usage or refused by the coordinator, 130 interrupted twice.
 The first SIGTERM or Ctrl-C takes no more tasks, finishes or hands back what runs within 25 s, and ends with 0.";
@@ -29,6 +31,12 @@ Examples:
       A config that names its initial weights by digest.
 
 Exit codes: 0 the run ended (ok or diverged), 1 it failed, 2 bad usage or bad config.";
+
+const BENCH_NOTES: &str = "\
+One core does the work. The peak is what it reaches with fused multiply-adds in f32 that wait for nothing, measured
+anew beside every figure. GFLOP/s count matrix products alone: activations, simulation, costs and updates come for
+nothing. Kernels are the least time of many; runs are medians over the rounds, and \"x adam\" is the median of the ratios to
+Adam's time in the same round. A minute or two; results mean little while other work goes on.";
 
 /// Runs deep-hedging tasks: for a coordinator, or one on its own.
 #[derive(Debug, Parser)]
@@ -70,6 +78,22 @@ pub(crate) struct Fleet {
 pub(crate) enum Command {
     /// Do one run and print it as JSON: {run_id, status, config, metrics, curves}
     Run(Run),
+
+    /// Measure how fast this machine trains, against its own peak
+    Bench(Bench),
+}
+
+/// What to measure.
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_NOTES)]
+pub(crate) struct Bench {
+    /// Write one JSON object rather than tables
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// How often to time each run, all of them in turns
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rounds: u32,
 }
 
 /// One run.

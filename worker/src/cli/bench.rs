@@ -1,0 +1,109 @@
+//! `worker bench`: how fast this machine trains, for people or as JSON.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::{Value as Json, json};
+use worker::bench::{Kernel, Pass, Timing, cases, kernels, peak, time_runs};
+use worker::platform::{auto_slots, isa};
+
+use super::args::Bench;
+use super::exit::Exit;
+
+pub(crate) fn run(arguments: &Bench) -> ExitCode {
+    let peak = peak();
+    let report = |what: &str| {
+        if !arguments.json {
+            eprintln!("measuring: {what}");
+        }
+    };
+    report("kernels");
+    let kernels: Vec<Kernel> = kernels().collect();
+    let runs = match time_runs(&cases(), arguments.rounds, report) {
+        Ok(runs) => runs,
+        Err(message) => {
+            eprintln!("error: a run did not end: {message}");
+            return Exit::Failure.into();
+        }
+    };
+    let text =
+        if arguments.json { format!("{}\n", to_json(peak, &kernels, &runs)) } else { table(peak, &kernels, &runs) };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write the result: {error}");
+            Exit::Failure.into()
+        }
+        _ => Exit::Success.into(),
+    }
+}
+
+fn table(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> String {
+    let mut text = format!(
+        "{} · {} · {} {} · a core's peak {:.0} GFLOP/s in f32\n\n",
+        std::env::consts::ARCH,
+        isa(),
+        auto_slots(),
+        if auto_slots() == 1 { "core" } else { "cores" },
+        giga(peak),
+    );
+    text.push_str("LSTM, 50 points: GFLOP/s and fraction of the peak\n   H  batch        forward       backward\n");
+    let pass = |pass: Pass| format!("{:.1} ({:.2})", giga(pass.flops_per_s), pass.fraction_of_peak);
+    for kernel in kernels {
+        let (forward, backward) = (pass(kernel.forward), pass(kernel.backward));
+        text.push_str(&format!("{:4}  {:5}  {forward:>13}  {backward:>13}\n", kernel.hidden, kernel.batch));
+    }
+    for group in runs.chunk_by(|a, b| a.case.group == b.case.group) {
+        let header = "runs/s  simulate s  train s  x adam  GFLOP/s (of peak)";
+        text.push_str(&format!("\n{}\n{:32}{header}\n", group[0].case.group, " optimizer"));
+        for run in group {
+            let speed = run.flops_per_s.zip(run.fraction_of_peak);
+            let speed = speed.map_or("-".into(), |(flops, share)| format!("{:.1} ({share:.2})", giga(flops)));
+            text.push_str(&format!(
+                " {:30} {:7.2} {:11.4} {:8.4} {:7.2} {speed:>18}\n",
+                run.case.name,
+                1.0 / run.run_s,
+                run.simulate_s,
+                run.train_s,
+                run.train_ratio,
+            ));
+        }
+    }
+    text
+}
+
+fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> Json {
+    let pass = |pass: Pass| json!({"gflops": giga(pass.flops_per_s), "fraction_of_peak": pass.fraction_of_peak});
+    let kernels = kernels.iter().map(|kernel| {
+        json!({
+            "hidden": kernel.hidden,
+            "batch": kernel.batch,
+            "forward": pass(kernel.forward),
+            "backward": pass(kernel.backward),
+        })
+    });
+    let runs = runs.iter().map(|run| {
+        json!({
+            "group": run.case.group,
+            "optimizer": run.case.name,
+            "runs_per_s": 1.0 / run.run_s,
+            "simulate_s": run.simulate_s,
+            "train_s": run.train_s,
+            "train_ratio_to_adam": run.train_ratio,
+            "gflops": run.flops_per_s.map(giga),
+            "fraction_of_peak": run.fraction_of_peak,
+            "config": run.case.config.to_json(),
+        })
+    });
+    json!({
+        "arch": std::env::consts::ARCH,
+        "isa": isa(),
+        "cores": auto_slots(),
+        "peak_gflops": giga(peak),
+        "kernels": kernels.collect::<Vec<_>>(),
+        "runs": runs.collect::<Vec<_>>(),
+    })
+}
+
+fn giga(flops_per_s: f64) -> f64 {
+    flops_per_s * 1e-9
+}
