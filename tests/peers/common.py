@@ -16,6 +16,7 @@ import numpy as np
 V0, THETA, KAPPA, XI, RHO, STEPS, DT = 0.04, 0.04, 2.0, 0.5, -0.7, 50, 1 / 250
 HIDDEN, GRAD_CLIP, ALPHA, RISK_AVERSION = 32, 10.0, 0.95, 1.0
 # Held-out sets are the same for all seeds, as the engine's are.
+PAPER_HELD_OUT_PATHS, PAPER_COST_RATE, PAPER_WEIGHT_DECAY = 1000, 0.01, 1e-4
 HELD_OUT_SEEDS = {"validation": 1_000_001, "test": 1_000_002}
 
 

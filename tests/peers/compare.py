@@ -4,7 +4,8 @@
     python3 -m venv /tmp/peers && /tmp/peers/bin/pip install torch jax numpy
     /tmp/peers/bin/python tests/peers/compare.py --peer hedging_torch --compile
 
-Round k has seed k in both. Both are pinned to one core and time themselves from inside: neither the start of a process
+Round k has seed k in both. Both are pinned to one core (with --threads N to N, of which the engine, whose runs are
+single-threaded, uses one) and time themselves from inside: neither the start of a process
 nor compilation counts. The ratio is the peer's seconds over ours. Exit status: 0 if the results agree, 1 if they do not,
 2 if something is missing or fails.
 """
@@ -67,6 +68,8 @@ def pin(args):
     allowed = sorted(os.sched_getaffinity(0))
     if args.core is not None and args.core not in allowed:
         fail(f"--core {args.core} is not allowed; allowed: {', '.join(map(str, allowed))}")
+    if args.core is not None and args.threads > 1:
+        fail("--core is for one thread: two on one core would wait for each other")
     cores = {args.core} if args.core is not None else set(allowed[-args.threads:])
     os.sched_setaffinity(0, cores)
     return f"core {', '.join(map(str, sorted(cores)))}"

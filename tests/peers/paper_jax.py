@@ -11,8 +11,7 @@ import os
 
 import common
 from common import GRAD_CLIP, HELD_OUT_SEEDS, HIDDEN, STEPS
-
-HELD_OUT_PATHS, COST_RATE, WEIGHT_DECAY = 1000, 0.01, 1e-4
+from common import PAPER_COST_RATE as COST_RATE, PAPER_HELD_OUT_PATHS as HELD_OUT_PATHS, PAPER_WEIGHT_DECAY as WEIGHT_DECAY
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 if __name__ == "__main__":  # before JAX is loaded, which reads the environment

@@ -10,8 +10,7 @@ fast as plain PyTorch goes; results agree with the engine's within statistical e
 
 import common
 from common import GRAD_CLIP, HELD_OUT_SEEDS, HIDDEN, STEPS
-
-HELD_OUT_PATHS, COST_RATE, WEIGHT_DECAY = 1000, 0.01, 1e-4
+from common import PAPER_COST_RATE as COST_RATE, PAPER_HELD_OUT_PATHS as HELD_OUT_PATHS, PAPER_WEIGHT_DECAY as WEIGHT_DECAY
 
 if __name__ == "__main__":
     args = common.arguments("paper_torch", __doc__)

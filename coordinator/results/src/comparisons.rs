@@ -61,7 +61,8 @@ pub struct Comparison {
 
 /// A row of `convergence.parquet`: how many epochs and seconds an arm's variant needs to the validation loss at which the
 /// baseline ends, over seeds. Ratios are arm / baseline, a seed's own; bounds are those of a 95% interval for their median.
-/// A median or bound is null if it is infinite: if at so many seeds the arm never gets there.
+/// A median or bound is null if it is infinite: if at so many seeds the arm never gets there. Those of seconds are null, too,
+/// if a run that got there has no times.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the fields are the columns, which the documentation of results lists")]
 pub struct Convergence {
@@ -84,7 +85,8 @@ pub struct Convergence {
     /// Also null below six seeds, as the other bounds are.
     pub epochs_ratio_low: Option<f64>,
     pub epochs_ratio_high: Option<f64>,
-    /// From the run's begin to the epoch's end. Depends on the machine.
+    /// From the run's begin to the epoch's end, simulation and the scoring of each epoch on the validation set included, which
+    /// all arms have alike. Depends on the machine, and on what else it did.
     pub seconds_median: Option<f64>,
     pub baseline_seconds_median: Option<f64>,
     pub seconds_ratio: Option<f64>,

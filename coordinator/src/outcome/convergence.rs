@@ -110,7 +110,7 @@ fn known(value: Option<f64>) -> String {
 
 /// Too few seeds have no interval; an absent bound of more is infinite.
 fn interval(n: u64, low: Option<f64>, high: Option<f64>) -> String {
-    if n < analysis::compare::MIN_PAIRS as u64 {
+    if analysis::median::interval_rank(n as usize).is_none() {
         return "-".to_owned();
     }
     format!("[{}, {}]", or_never(low), or_never(high))

@@ -145,8 +145,8 @@ pub(crate) fn add_outer<T: Real, const R: usize, const V: usize, const N: usize>
     right: &[T],
 ) {
     // With few registers, the operands from the left stay in theirs and those from the right are read as they are used;
-    // with many, the other way round. Loops for the narrow and none for the wide: each is what the compiler makes vectors
-    // of. `cargo bench --bench lstm` shows when that has changed: by a factor of two or more.
+    // with many, the other way round. Loops for vectors of eight and none for wider ones: each is what the compiler makes
+    // vectors of. `worker bench` shows when that has changed: by a factor of two or more.
     if N == LANES {
         let mut rows = [Vector::<N, T>::ZERO; R];
         for r in 0..R {
@@ -167,9 +167,11 @@ pub(crate) fn add_outer<T: Real, const R: usize, const V: usize, const N: usize>
     }
 }
 
-/// Copies a slice of at most a few vectors. The library's copy is a call, which takes longer than they do.
+/// Copies a slice of at most a few vectors to one of the same length. The library's copy is a call, which takes longer than
+/// they do.
 #[inline(always)]
 pub(crate) fn copy_short<R: Real>(from: &[R], to: &mut [R]) {
+    debug_assert_eq!(from.len(), to.len());
     let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<LANES>(), to.as_chunks_mut::<LANES>());
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;

@@ -25,7 +25,7 @@ impl RunConfig {
         let layout = self.network.layout(inputs);
         // In f64 while they are made and as a running mean; in f32 weights, gradient, two moments, the mean, a copy to
         // score and the best epoch's.
-        let weights = layout.len() as u64 * (2 * F64 + 8 * F32);
+        let weights = layout.len() as u64 * (2 * F64 + 7 * F32);
         let head = layout.head_inputs() as u64;
         let time = self.market.model().steps() + 1;
         let pass = |paths: usize| {

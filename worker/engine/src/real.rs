@@ -72,6 +72,7 @@ impl Real for f32 {
         number as f32
     }
 
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
@@ -109,6 +110,7 @@ impl Real for f64 {
         number
     }
 
+    #[inline(always)]
     fn to_f64(self) -> f64 {
         self
     }

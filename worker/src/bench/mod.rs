@@ -11,7 +11,7 @@ use std::time::Instant;
 use engine::speed::multiply_adds;
 
 pub use kernels::{Kernel, Pass, kernels};
-pub use runs::{Case, Timing, cases, time_runs};
+pub use runs::{BenchError, Case, Timing, cases, time_runs};
 
 /// Rounds of multiply-adds of one look at the peak: a fraction of a millisecond.
 const PEAK_ROUNDS: u32 = 10_000;

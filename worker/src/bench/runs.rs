@@ -1,7 +1,7 @@
 //! Whole runs of both presets with every optimiser.
 
 use engine::record::Record;
-use engine::{Preset, RunConfig, Value};
+use engine::{Preset, RunConfig, Status, Value};
 use proto::Outcome;
 
 use super::{median, peak, seconds};
@@ -18,6 +18,24 @@ pub struct Case {
     pub name: &'static str,
     /// The run.
     pub config: RunConfig,
+}
+
+/// A run that cannot be timed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{group}, {name}: {reason}")]
+pub struct BenchError {
+    /// The run's group.
+    pub group: String,
+    /// The run.
+    pub name: &'static str,
+    /// Why it failed or diverged.
+    pub reason: String,
+}
+
+impl BenchError {
+    fn of(case: &Case, reason: String) -> BenchError {
+        BenchError { group: case.group.clone(), name: case.name, reason }
+    }
 }
 
 /// How long a run takes: medians over the rounds.
@@ -92,15 +110,15 @@ pub fn cases() -> Vec<Case> {
 /// Times every case once a round, all of a group in turns; `progress` hears of each group before it begins.
 ///
 /// # Errors
-/// The message of a run that did not end.
-pub fn time_runs(cases: &[Case], rounds: u32, mut progress: impl FnMut(&str)) -> Result<Vec<Timing>, String> {
+/// The first run that failed or diverged.
+pub fn time_runs(cases: &[Case], rounds: u32, mut progress: impl FnMut(&str)) -> Result<Vec<Timing>, BenchError> {
     let mut timings = Vec::with_capacity(cases.len());
     for group in cases.chunk_by(|a, b| a.group == b.group) {
         progress(&group[0].group);
         let mut looks: Vec<Vec<Look>> = vec![Vec::new(); group.len()];
         for _ in 0..rounds {
             for (case, looks) in group.iter().zip(&mut looks) {
-                looks.push(Look::at(&case.config)?);
+                looks.push(Look::at(&case.config).map_err(|reason| BenchError::of(case, reason))?);
             }
         }
         let first = looks[0].clone();
@@ -127,11 +145,13 @@ impl Look {
             outcome = Some(attempt(&EngineRunner::default(), config, &Record::default(), &Progress::new(1), &identity));
         });
         match outcome.expect("the run was made") {
-            Outcome::Finished(output) => {
+            Outcome::Finished(output) if output.status == Status::Ok => {
                 let of = |time: Option<f64>| time.unwrap_or(f64::NAN);
                 let times = output.provenance;
                 Ok(Look { run_s, simulate_s: of(times.simulate_s), train_s: of(times.train_s), peak })
             }
+            // A run that breaks down early would pass as a fast one.
+            Outcome::Finished(output) => Err(output.error.unwrap_or_else(|| "it diverged".into())),
             Outcome::Failed(failure) => Err(failure.message),
         }
     }

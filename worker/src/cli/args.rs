@@ -33,10 +33,12 @@ Examples:
 Exit codes: 0 the run ended (ok or diverged), 1 it failed, 2 bad usage or bad config.";
 
 const BENCH_NOTES: &str = "\
-One core does the work. The peak is what it reaches with fused multiply-adds in f32 that wait for nothing, measured
-anew beside every figure. GFLOP/s count matrix products alone: activations, simulation, costs and updates come for
-nothing. Kernels are the least time of many; runs are medians over the rounds, and \"x adam\" is the median of the ratios to
-Adam's time in the same round. A minute or two; results mean little while other work goes on.";
+One core does the work. The peak is what it reaches with fused multiply-adds in f32 that wait for nothing: the first
+line has one look at it, every fraction its own look, taken beside the figure. GFLOP/s count matrix products alone;
+activations, simulation, costs and updates are not counted, but take their time: a run's are over simulation and
+training together. Runs of hedging are one epoch over its 10,000 paths, with nothing held out. Kernels are the least
+time of many, runs are medians over the rounds, and \"x adam\" is the median of the ratios to Adam's training time in the
+same round. A minute or two; results mean little while other work goes on.";
 
 /// Runs deep-hedging tasks: for a coordinator, or one on its own.
 #[derive(Debug, Parser)]
@@ -154,5 +156,7 @@ mod tests {
         let arguments = Arguments::try_parse_from(["worker", "--coordinator", "http://localhost:1"]).unwrap();
         assert_eq!(arguments.fleet.slots, Slots(platform::auto_slots()));
         assert!(Arguments::try_parse_from(["worker", "--coordinator", "x", "--slots", "0"]).is_err());
+        assert!(Arguments::try_parse_from(["worker", "bench", "--json"]).is_ok());
+        assert!(Arguments::try_parse_from(["worker", "bench", "--rounds", "0"]).is_err());
     }
 }

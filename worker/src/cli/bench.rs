@@ -21,8 +21,8 @@ pub(crate) fn run(arguments: &Bench) -> ExitCode {
     let kernels: Vec<Kernel> = kernels().collect();
     let runs = match time_runs(&cases(), arguments.rounds, report) {
         Ok(runs) => runs,
-        Err(message) => {
-            eprintln!("error: a run did not end: {message}");
+        Err(error) => {
+            eprintln!("error: {error}");
             return Exit::Failure.into();
         }
     };
@@ -106,4 +106,55 @@ fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> Json {
 
 fn giga(flops_per_s: f64) -> f64 {
     flops_per_s * 1e-9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured() -> (Vec<Kernel>, Vec<Timing>) {
+        let pass = |share: f64| Pass { flops_per_s: share * 1e11, fraction_of_peak: share };
+        let kernel = Kernel { hidden: 8, batch: 1024, forward: pass(0.5), backward: pass(0.625) };
+        let timing = |place: usize, ratio: f64, flops_per_s: Option<f64>| Timing {
+            case: cases()[place].clone(),
+            run_s: 0.25,
+            simulate_s: 0.0125,
+            train_s: 0.125,
+            train_ratio: ratio,
+            flops_per_s,
+            fraction_of_peak: flops_per_s.map(|flops| flops * 1e-11),
+        };
+        (vec![kernel], vec![timing(0, 1.0, Some(5e10)), timing(2, 0.5, None)])
+    }
+
+    #[test]
+    fn the_table_is_in_columns() {
+        let (kernels, runs) = measured();
+        let text = table(1e11, &kernels, &runs);
+        let (head, tables) = text.split_once('\n').unwrap();
+        assert!(head.ends_with("a core's peak 100 GFLOP/s in f32"), "{head}");
+        let expected = "
+LSTM, 50 points: GFLOP/s and fraction of the peak
+   H  batch        forward       backward
+   8   1024    50.0 (0.50)    62.5 (0.62)
+
+paper
+ optimizer                      runs/s  simulate s  train s  x adam  GFLOP/s (of peak)
+ adam                              4.00      0.0125   0.1250    1.00        50.0 (0.50)
+ kfac, head                        4.00      0.0125   0.1250    0.50                  -
+";
+        assert_eq!(tables, expected);
+    }
+
+    #[test]
+    fn the_json_has_every_figure() {
+        let (kernels, runs) = measured();
+        let json = to_json(1e11, &kernels, &runs);
+        assert_eq!(json["peak_gflops"], 100.0);
+        assert_eq!(json["kernels"][0]["backward"], json!({"gflops": 62.5, "fraction_of_peak": 0.625}));
+        let run = &json["runs"][1];
+        assert_eq!((&run["optimizer"], &run["train_ratio_to_adam"]), (&json!("kfac, head"), &json!(0.5)));
+        assert_eq!((&run["runs_per_s"], &run["gflops"]), (&json!(4.0), &Json::Null));
+        assert_eq!(run["config"]["optimizer"]["kind"], "kfac");
+    }
 }

@@ -85,7 +85,7 @@ pub struct Gradient<'a, R> {
 
 /// Room for a row of 4H gates for every point and path, \[D, B, 4H\].
 pub struct GateRows<'a, R> {
-    /// The rows; what is behind their 4H numbers is left as it is.
+    /// The rows; what is behind their 4H numbers means nothing.
     pub rows: &'a mut [R],
     /// Numbers from the beginning of one to that of the next.
     pub stride: usize,

@@ -90,7 +90,7 @@ section! {
         keep: Keep = Keep::Last, Range::ANY;
         /// Number of epochs without a lower validation loss after which training ends, with keep best; null for none.
         patience: Option<u64> = None, Range::closed(1.0, 1e6);
-        /// Decay a step of the running mean of the weights, corrected for its start, which is scored and kept in place of the last step's weights (Polyak & Juditsky 1992; Martens & Grosse 2015, §5.4); 0 for the weights as they are.
+        /// Decay a step of the running mean of the weights, corrected for its start, which is scored and kept in place of the last step's weights (Polyak & Juditsky 1992); 0 for the weights as they are. The curves and `train.*` are of the weights that are trained.
         average: f64 = 0.0, Range::half_open(0.0, 1.0);
         /// The training loss that counts as converged, for `train.epochs_to_target`; null for none.
         target_loss: Option<f64> = None, Range::ANY;

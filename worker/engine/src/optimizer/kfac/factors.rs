@@ -102,6 +102,7 @@ impl Statistics {
         };
         let (width, count) = block.groups();
         let (rows, stride) = block.signals(signals);
+        debug_assert_eq!(rows.len(), batch * time * stride, "the signals were asked for");
         let of_group = |group: usize| {
             let lines = Lines { rows, stride, first: group * width, width };
             self.group_sum(lines, batch, roots.as_deref()).finish(scale)

@@ -198,18 +198,21 @@ impl Kfac {
         }
     }
 
-    /// Bytes, from above: of the gradients at all layers' pre-activations, twice, of one point's rows, and of the factors
-    /// with their means, damped copies and inverses (one more of A for every gate).
+    /// Bytes, from above: of the gradients at all layers' pre-activations, twice, with the slack between their rows; of one
+    /// point's rows, and a chunk's in f64 and as they are; and in f64 of the factors: a batch's, their sums, running means,
+    /// damped copies, and the old and the new inverses (of A one for every gate), and six matrices of the gradient's size.
     pub(super) fn bytes(&self, layout: &Layout, dims: Dims) -> u64 {
         let rows = (dims.batch * dims.time) as u64;
         let blocks = Block::all(layout, self.layers, self.bias, self.recurrent_factors);
         let of_block = |block: &Block| {
             let (inputs, outputs) = (block.inputs() as u64 + 8, block.outputs() as u64 + 8);
             let (width, count) = block.groups();
-            let factors = (4 + count as u64) * inputs * inputs + 5 * count as u64 * (width * width) as u64;
-            let steps = 4 * inputs * outputs;
-            let signals = 2 * rows * outputs * size_of::<f32>() as u64;
-            signals + 2 * dims.batch as u64 * inputs.max(outputs) * 4 + (factors + steps) * size_of::<f64>() as u64
+            let factors = (4 + 2 * count as u64) * inputs * inputs + 6 * count as u64 * (width * width) as u64;
+            let steps = 6 * inputs * outputs;
+            let signals = 2 * rows * (outputs + SIGNAL_SLACK) * size_of::<f32>() as u64;
+            let single = (2 * dims.batch + moments::CHUNK) as u64 * inputs.max(outputs) * size_of::<f32>() as u64;
+            let double = factors + steps + moments::CHUNK as u64 * inputs.max(outputs);
+            signals + single + double * size_of::<f64>() as u64
         };
         blocks.iter().map(of_block).sum()
     }
@@ -223,6 +226,9 @@ impl Kfac {
         Statistics { sharing: self.sharing, precision }
     }
 }
+
+/// Numbers, from above, between two rows of gradients at a layer's pre-activations.
+const SIGNAL_SLACK: u64 = 16;
 
 /// What K-FAC remembers of one layer.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use crate::real::Real;
 const TILE: usize = 8;
 /// Rows whose products are summed in their own precision, before the sum is added up in f64. Few enough that they stay in
 /// the first cache, and that the rounding of an f32 sum stays near 1e-6.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
 
 /// In which precision the rows are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
