@@ -105,7 +105,7 @@ fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> Json {
 }
 
 fn giga(flops_per_s: f64) -> f64 {
-    flops_per_s * 1e-9
+    flops_per_s / 1e9
 }
 
 #[cfg(test)]
