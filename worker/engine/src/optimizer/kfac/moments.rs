@@ -135,8 +135,8 @@ impl<R: Real> AddChunk<'_, R> {
                 }
                 unrolled!(r in ROWS, {
                     let out = &mut sums[(row + r) * width + col..][..TILE];
-                    for lane in 0..TILE {
-                        out[lane] += tile[r][0].0[lane].to_f64();
+                    for (out, sum) in out.iter_mut().zip(tile[r][0].0) {
+                        *out += sum.to_f64();
                     }
                 });
             }
