@@ -53,6 +53,17 @@ impl Isa {
         *Isa::all().last().expect("the baseline")
     }
 
+    /// Its name, for people.
+    pub(crate) fn name(self) -> &'static str {
+        match self.0 {
+            Set::Baseline => "baseline",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "AVX2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "AVX-512",
+        }
+    }
+
     /// Does the computation with these instructions.
     #[cfg_attr(
         target_arch = "x86_64",

@@ -10,6 +10,11 @@ const CHAINS: usize = 12;
 /// Numbers of a chain.
 const WIDTH: usize = 16;
 
+/// The vector instructions that runs use on this machine.
+pub fn vectors() -> &'static str {
+    Isa::detect().name()
+}
+
 /// Does `rounds` fused multiply-adds in each of many independent chains, in the best vectors that this machine has.
 /// Returns how many floating-point operations these were; what can be done of them in a second is a core's peak in f32.
 pub fn multiply_adds(rounds: u32) -> f64 {

@@ -3,9 +3,10 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use engine::speed::vectors;
 use serde_json::{Value as Json, json};
 use worker::bench::{Kernel, Pass, Timing, cases, kernels, peak, time_runs};
-use worker::platform::{auto_slots, isa};
+use worker::platform::auto_slots;
 
 use super::args::Bench;
 use super::exit::Exit;
@@ -41,7 +42,7 @@ fn table(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> String {
     let mut text = format!(
         "{} · {} · {} {} · a core's peak {:.0} GFLOP/s in f32\n\n",
         std::env::consts::ARCH,
-        isa(),
+        vectors(),
         auto_slots(),
         if auto_slots() == 1 { "core" } else { "cores" },
         giga(peak),
@@ -96,7 +97,7 @@ fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> Json {
     });
     json!({
         "arch": std::env::consts::ARCH,
-        "isa": isa(),
+        "vectors": vectors(),
         "cores": auto_slots(),
         "peak_gflops": giga(peak),
         "kernels": kernels.collect::<Vec<_>>(),
