@@ -24,6 +24,34 @@ struct Part {
     cols: usize,
 }
 
+/// What a layer reads on all paths at one point: features, states and a one, of which it may have none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read<'a, R> {
+    width: usize,
+    features: &'a [R],
+    hidden: usize,
+    /// Nothing for the zeros before the first point.
+    states: Option<&'a [R]>,
+    homogeneous: bool,
+}
+
+impl<R: Real> Read<'_, R> {
+    /// Writes what it reads on a path to `out`: its K inputs.
+    #[inline(always)]
+    pub(super) fn on(&self, path: usize, out: &mut [R]) {
+        let (features, out) = out.split_at_mut(self.width);
+        let (states, one) = out.split_at_mut(self.hidden);
+        copy_short(&self.features[path * self.width..][..self.width], features);
+        match self.states {
+            Some(all) => copy_short(&all[path * self.hidden..][..self.hidden], states),
+            None => states.fill(R::ZERO),
+        }
+        if self.homogeneous {
+            one[0] = R::ONE;
+        }
+    }
+}
+
 /// A linear layer y = W a + b, its weights gathered from the network's tensors.
 ///
 /// PyTorch's LSTM has two bias vectors that are only ever added, so their gradients are equal and the curvature sees
@@ -142,24 +170,20 @@ impl Block {
         self.layer == Layer::Recurrent
     }
 
-    /// Writes what it reads on a path at `time` to `out`: its K inputs.
-    #[inline]
-    pub(super) fn read_inputs<R: Real>(&self, seen: Seen<'_, R>, time: usize, path: usize, out: &mut [R]) {
+    /// What it reads at `time`.
+    pub(super) fn read<'a, R: Real>(&self, seen: Seen<'a, R>, time: usize) -> Read<'a, R> {
         let Dims { batch, time: points } = seen.dims;
         let hidden = seen.states.len() / (batch * points);
-        let state = |time: usize| &seen.states[(time * batch + path) * hidden..][..hidden];
-        match self.layer {
-            Layer::Head => copy_short(state(time), &mut out[..hidden]),
+        let states = |time: usize| &seen.states[time * batch * hidden..][..batch * hidden];
+        let (width, features, states) = match self.layer {
+            Layer::Head => (0, &[][..], Some(states(time))),
             Layer::Recurrent => {
                 let width = self.parts[0].cols;
-                let (features, last) = out[..width + hidden].split_at_mut(width);
-                copy_short(&seen.inputs[(time * batch + path) * width..][..width], features);
-                if time == 0 { last.fill(R::ZERO) } else { copy_short(state(time - 1), last) }
+                let features = &seen.inputs[time * batch * width..][..batch * width];
+                (width, features, time.checked_sub(1).map(states))
             }
-        }
-        if self.homogeneous {
-            out[self.weights()] = R::ONE;
-        }
+        };
+        Read { width, features, hidden, states, homogeneous: self.homogeneous }
     }
 
     /// The gradients at its outputs, \[D, N, outputs\], in rows that lie so far apart.
@@ -175,10 +199,14 @@ impl Block {
         self.outputs
     }
 
+    /// Room for a number for every weight: a column an output, the bias last.
+    pub(super) fn room(&self) -> DMatrix<f64> {
+        DMatrix::zeros(self.weights() + 1, self.outputs)
+    }
+
     /// Gathers numbers of the layout: a column an output, its weights and then its bias, as `number` gives it for a place
     /// in the layout. Of several bias vectors `combine` says what becomes of their numbers' sum.
-    fn gather(&self, number: impl Fn(usize) -> f64, combine: impl Fn(f64) -> f64) -> DMatrix<f64> {
-        let mut matrix = DMatrix::zeros(self.weights() + 1, self.outputs);
+    fn gather(&self, number: impl Fn(usize) -> f64, combine: impl Fn(f64) -> f64, matrix: &mut DMatrix<f64>) {
         for output in 0..self.outputs {
             let mut row = 0;
             for part in &self.parts {
@@ -191,19 +219,18 @@ impl Block {
             let bias = self.biases.iter().map(|start| number(start + output)).reduce(|sum, other| sum + other);
             matrix[(row, output)] = combine(bias.expect("a layer has a bias"));
         }
-        matrix
     }
 
     /// The gradient with its L2 penalty, a column an output, the bias last. Where the bias is a sum of vectors this is the
     /// derivative along a step that they share: the mean of their equal gradients.
-    pub(super) fn gradient<R: Real>(&self, gradient: &[R], weights: &[R], decay: f64) -> DMatrix<f64> {
+    pub(super) fn gradient<R: Real>(&self, gradient: &[R], weights: &[R], decay: f64, out: &mut DMatrix<f64>) {
         let count = self.biases.len() as f64;
-        self.gather(|place| gradient[place].to_f64() + decay * weights[place].to_f64(), |sum| sum / count)
+        self.gather(|place| gradient[place].to_f64() + decay * weights[place].to_f64(), |sum| sum / count, out);
     }
 
     /// A change of the weights, a column an output, the bias last: the sum of its vectors' changes.
-    pub(super) fn change(&self, change: &[f64]) -> DMatrix<f64> {
-        self.gather(|place| change[place], |sum| sum)
+    pub(super) fn change(&self, change: &[f64], out: &mut DMatrix<f64>) {
+        self.gather(|place| change[place], |sum| sum, out);
     }
 
     /// Takes a step off the weights: `w − step`, in f64 before it is rounded.

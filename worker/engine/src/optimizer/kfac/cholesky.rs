@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use nalgebra::DMatrix;
-
 use crate::isa::{Isa, Kernel};
 use crate::lanes::{Vector, unrolled};
 
@@ -17,17 +15,25 @@ pub(super) struct Cholesky {
 }
 
 impl Cholesky {
-    /// Decomposes a symmetric matrix; nothing if a pivot is not positive, or not a number.
-    pub(super) fn new(matrix: &DMatrix<f64>) -> Option<Cholesky> {
-        Cholesky::with(Isa::detect(), matrix)
+    /// Room for a decomposition.
+    pub(super) fn of_dim(dim: usize) -> Cholesky {
+        Cholesky { isa: Isa::detect(), dim, factor: vec![0.0; dim * dim] }
     }
 
-    fn with(isa: Isa, matrix: &DMatrix<f64>) -> Option<Cholesky> {
+    /// Decomposes a symmetric matrix, \[dim, dim\]. Whether it could: false if a pivot is not positive, or not a number,
+    /// and there is nothing to solve with then.
+    #[must_use]
+    pub(super) fn decompose(&mut self, matrix: &[f64]) -> bool {
         // Symmetric: its columns are its rows.
-        let (dim, mut factor) = (matrix.nrows(), matrix.as_slice().to_vec());
+        self.factor.copy_from_slice(matrix);
         let mut is_positive = true;
-        isa.run(Decompose { dim, factor: &mut factor, is_positive: &mut is_positive });
-        is_positive.then_some(Cholesky { isa, dim, factor })
+        self.isa.run(Decompose { dim: self.dim, factor: &mut self.factor, is_positive: &mut is_positive });
+        is_positive
+    }
+
+    /// N of a matrix of N rows.
+    pub(super) fn dim(&self) -> usize {
+        self.dim
     }
 
     /// M⁻¹ times every column of a row-major \[dim, `cols`\] matrix, in its place. There is
@@ -186,7 +192,19 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nalgebra::DMatrix;
     use proptest::prelude::*;
+
+    impl Cholesky {
+        pub(in crate::optimizer::kfac) fn new(matrix: &DMatrix<f64>) -> Option<Cholesky> {
+            Cholesky::with(Isa::detect(), matrix)
+        }
+
+        fn with(isa: Isa, matrix: &DMatrix<f64>) -> Option<Cholesky> {
+            let mut cholesky = Cholesky { isa, ..Cholesky::of_dim(matrix.nrows()) };
+            cholesky.decompose(matrix.as_slice()).then_some(cholesky)
+        }
+    }
 
     fn positive_definite(dim: usize, numbers: &[f64], floor: f64) -> DMatrix<f64> {
         let b = DMatrix::from_iterator(dim, dim, numbers.iter().copied().cycle().take(dim * dim));

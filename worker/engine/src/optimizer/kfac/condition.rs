@@ -1,73 +1,90 @@
 //! The condition number of a factor, from its Cholesky decomposition.
 
-use nalgebra::{DMatrix, DVector};
-
 use super::cholesky::Cholesky;
 
 /// Rounds of Hager's search; it ends by itself after two or three.
 const ROUNDS: usize = 5;
 
-/// ‖M‖₁‖M⁻¹‖₁ of a symmetric matrix and its decomposition; the inverse's norm by Hager's estimate with Higham's second
-/// look (Higham 2002, algorithm 15.1, as LAPACK's `dlacon` has it), which is never above the true one and seldom below a
-/// third of it, at the cost of a few solves.
-pub(super) fn condition(matrix: &DMatrix<f64>, cholesky: &Cholesky) -> f64 {
-    let norm = matrix.column_iter().map(|column| abs_sum(column.iter())).fold(0.0, f64::max);
-    norm * inverse_norm(matrix.nrows(), cholesky)
+/// The room that a look at a condition number takes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Search {
+    at: Vec<f64>,
+    image: Vec<f64>,
 }
 
-fn abs_sum<'a>(numbers: impl Iterator<Item = &'a f64>) -> f64 {
-    numbers.map(|x| x.abs()).sum()
-}
-
-/// Climbs from vertex to vertex of the 1-norm's unit ball, where the convex ‖M⁻¹x‖₁ is largest.
-fn inverse_norm(dim: usize, cholesky: &Cholesky) -> f64 {
-    let mut at = DVector::from_element(dim, 1.0 / dim as f64);
-    let mut norm = 0.0;
-    for _ in 0..ROUNDS {
-        let image = solved(cholesky, at.clone());
-        let reached = abs_sum(image.iter());
-        if reached <= norm {
-            break;
-        }
-        norm = reached;
-        let slope = solved(cholesky, image.map(|x| if x < 0.0 { -1.0 } else { 1.0 }));
-        // Written out, as the library's products choose their order themselves.
-        let here: f64 = slope.iter().zip(at.iter()).map(|(a, b)| a * b).sum();
-        let (best, steepest) = largest(&slope);
-        if steepest <= here {
-            break;
-        }
-        at.fill(0.0);
-        at[best] = 1.0;
+impl Search {
+    /// ‖M‖₁‖M⁻¹‖₁ of a symmetric matrix, \[dim, dim\], and its decomposition; the inverse's norm by Hager's estimate with
+    /// Higham's second look (Higham 2002, algorithm 15.1, as LAPACK's `dlacon` has it), which is never above the true one
+    /// and seldom below a third of it, at the cost of a few solves.
+    pub(super) fn condition(&mut self, matrix: &[f64], cholesky: &Cholesky) -> f64 {
+        let norm = matrix.chunks_exact(cholesky.dim()).map(abs_sum).fold(0.0, f64::max);
+        norm * self.inverse_norm(cholesky)
     }
-    norm.max(alternating(dim, cholesky))
+
+    /// Climbs from vertex to vertex of the 1-norm's unit ball, where the convex ‖M⁻¹x‖₁ is largest.
+    fn inverse_norm(&mut self, cholesky: &Cholesky) -> f64 {
+        let dim = cholesky.dim();
+        self.at.clear();
+        self.at.resize(dim, 1.0 / dim as f64);
+        let mut norm = 0.0;
+        for _ in 0..ROUNDS {
+            self.solve(cholesky);
+            let reached = abs_sum(&self.image);
+            if reached <= norm {
+                break;
+            }
+            norm = reached;
+            self.image.iter_mut().for_each(|x| *x = if *x < 0.0 { -1.0 } else { 1.0 });
+            cholesky.solve(&mut self.image, 1);
+            let slope = &self.image;
+            // Written out, as the library's products choose their order themselves.
+            let here: f64 = slope.iter().zip(&self.at).map(|(a, b)| a * b).sum();
+            let (best, steepest) = largest(slope);
+            if steepest <= here {
+                break;
+            }
+            self.at.fill(0.0);
+            self.at[best] = 1.0;
+        }
+        norm.max(self.alternating(cholesky))
+    }
+
+    /// A lower bound from a vector that the climb may have missed: alternating signs, growing sizes.
+    fn alternating(&mut self, cholesky: &Cholesky) -> f64 {
+        let steps = (cholesky.dim().max(2) - 1) as f64;
+        for (place, x) in self.at.iter_mut().enumerate() {
+            let size = 1.0 + place as f64 / steps;
+            *x = if place % 2 == 0 { size } else { -size };
+        }
+        self.solve(cholesky);
+        abs_sum(&self.image) / abs_sum(&self.at)
+    }
+
+    /// M⁻¹ times where it is.
+    fn solve(&mut self, cholesky: &Cholesky) {
+        self.image.clear();
+        self.image.extend_from_slice(&self.at);
+        cholesky.solve(&mut self.image, 1);
+    }
 }
 
-/// A lower bound from a vector that the climb may have missed: alternating signs, growing sizes.
-fn alternating(dim: usize, cholesky: &Cholesky) -> f64 {
-    let size = |place: usize| 1.0 + place as f64 / (dim.max(2) - 1) as f64;
-    let at = DVector::from_fn(dim, |place, _| if place % 2 == 0 { size(place) } else { -size(place) });
-    abs_sum(solved(cholesky, at.clone()).iter()) / abs_sum(at.iter())
-}
-
-/// M⁻¹x.
-fn solved(cholesky: &Cholesky, mut x: DVector<f64>) -> DVector<f64> {
-    cholesky.solve(x.as_mut_slice(), 1);
-    x
+fn abs_sum(numbers: &[f64]) -> f64 {
+    numbers.iter().map(|x| x.abs()).sum()
 }
 
 /// The entry of the largest size, the first of equals.
-fn largest(vector: &DVector<f64>) -> (usize, f64) {
+fn largest(vector: &[f64]) -> (usize, f64) {
     vector.iter().enumerate().fold((0, 0.0), |best, (place, x)| if x.abs() > best.1 { (place, x.abs()) } else { best })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nalgebra::{DMatrix, DVector};
     use proptest::prelude::*;
 
     fn estimate(matrix: &DMatrix<f64>) -> f64 {
-        condition(matrix, &Cholesky::new(matrix).unwrap())
+        Search::default().condition(matrix.as_slice(), &Cholesky::new(matrix).unwrap())
     }
 
     #[test]
@@ -83,7 +100,7 @@ mod tests {
         let b = DMatrix::from_row_slice(6, 6, numbers);
         let matrix = &b * b.transpose() + DMatrix::identity(6, 6) * damping;
         let inverse = matrix.clone().try_inverse().unwrap();
-        let norm = |m: &DMatrix<f64>| m.column_iter().map(|c| abs_sum(c.iter())).fold(0.0, f64::max);
+        let norm = |m: &DMatrix<f64>| m.column_iter().map(|c| abs_sum(c.as_slice())).fold(0.0, f64::max);
         (estimate(&matrix), norm(&matrix) * norm(&inverse))
     }
 

@@ -4,9 +4,9 @@ use nalgebra::DMatrix;
 
 use super::block::Block;
 use super::cholesky::{COLUMNS, Cholesky};
-use super::condition::condition;
+use super::condition::Search;
 use super::factors::Factors;
-use super::split::{Damped, damped};
+use super::split::{Raised, damped};
 use super::{Bias, DampingSplit};
 use crate::optimizer::SingularFactor;
 
@@ -18,75 +18,104 @@ enum Divisor {
 }
 
 impl Divisor {
-    /// Decomposes a damped factor; with it its condition number.
-    fn of(factor: DMatrix<f64>) -> Option<(Divisor, f64)> {
-        if factor.iter().any(|entry| !entry.is_finite()) {
-            return None;
-        }
-        let cholesky = Cholesky::new(&factor)?;
-        let condition = condition(&factor, &cholesky);
-        // Pivots that are all rounding pass for positive; what they divide is noise.
-        condition.is_finite().then_some((Divisor::Matrix(cholesky), condition))
+    fn of_dim(dim: usize) -> Divisor {
+        Divisor::Matrix(Cholesky::of_dim(dim))
     }
 
-    /// A number's, which needs no decomposition.
-    fn of_number(number: f64) -> Option<(Divisor, f64)> {
-        (number.is_finite() && number > 0.0).then_some((Divisor::Number(number), 1.0))
+    /// G's: a number needs no decomposition.
+    fn of_outputs(dim: usize) -> Divisor {
+        if dim == 1 { Divisor::Number(1.0) } else { Divisor::of_dim(dim) }
+    }
+
+    /// Takes a damped factor, decomposed; its condition number, or nothing if it has no inverse.
+    fn take(&mut self, factor: &DMatrix<f64>, raised: Raised, room: &mut Room) -> Option<f64> {
+        raised.write(factor, &mut room.damped);
+        match self {
+            Divisor::Number(number) => {
+                *number = room.damped[0];
+                (number.is_finite() && *number > 0.0).then_some(1.0)
+            }
+            Divisor::Matrix(cholesky) => {
+                let finite = room.damped.iter().all(|entry| entry.is_finite());
+                if !finite || !cholesky.decompose(&room.damped) {
+                    return None;
+                }
+                let condition = room.search.condition(&room.damped, cholesky);
+                // Pivots that are all rounding pass for positive; what they divide is noise.
+                condition.is_finite().then_some(condition)
+            }
+        }
     }
 }
 
-/// The inverse of one (A, G) pair.
-#[derive(Clone, Debug)]
-struct Pair {
-    inputs: Divisor,
-    outputs: Divisor,
-    /// What divides a bias that A does not see.
-    bias: f64,
+/// What inversion and preconditioning need for the time being.
+#[derive(Clone, Debug, Default)]
+struct Room {
+    damped: Vec<f64>,
+    search: Search,
+    /// A gate's part of the gradient, a row an output and a row an input.
+    by_output: Vec<f64>,
+    by_input: Vec<f64>,
 }
 
 /// The inverse of a layer's damped curvature.
 #[derive(Clone, Debug)]
 pub(super) struct Inverse {
-    pairs: Vec<Pair>,
+    /// A of every (A, G) pair, or one for all of them: split equally, A is damped alike for every G.
+    inputs: Vec<Divisor>,
+    /// G of every pair.
+    outputs: Vec<Divisor>,
+    /// What divides a bias that A does not see, for every pair.
+    biases: Vec<f64>,
     condition: f64,
+    room: Room,
 }
 
 impl Inverse {
-    /// Inverts a layer's factors with this damping.
+    /// Room for the inverse of a layer's curvature.
+    pub(super) fn room_for(block: &Block, split: DampingSplit) -> Inverse {
+        let (width, count) = block.groups();
+        let inputs = match split {
+            DampingSplit::Each => 1,
+            DampingSplit::Pi => count,
+        };
+        Inverse {
+            inputs: vec![Divisor::of_dim(block.inputs()); inputs],
+            outputs: vec![Divisor::of_outputs(width); count],
+            biases: vec![1.0; count],
+            condition: 1.0,
+            room: Room::default(),
+        }
+    }
+
+    /// Becomes the inverse of a layer's factors with this damping.
     ///
     /// # Errors
-    /// The first factor that has no inverse in f64.
-    pub(super) fn of(
+    /// The first factor that has no inverse in f64. What is here then is of no use.
+    pub(super) fn take(
+        &mut self,
         block: &Block,
         factors: &Factors,
         split: DampingSplit,
         damping: f64,
-    ) -> Result<Inverse, SingularFactor> {
+    ) -> Result<(), SingularFactor> {
+        let Inverse { inputs, outputs, biases, condition, room } = self;
         let mut worst: f64 = 1.0;
-        let mut keep = |found: Option<(Divisor, f64)>, factor: &'static str| {
-            let (divisor, condition) = found.ok_or(SingularFactor { factor })?;
-            worst = worst.max(condition);
-            Ok(divisor)
-        };
-        let mut pairs = Vec::with_capacity(factors.outputs.len());
         for (group, factor) in factors.outputs.iter().enumerate() {
-            let Damped { inputs, outputs, bias } = damped(split, damping, &factors.inputs, factor);
-            let output_name = block.output_name(group);
-            let outputs = match outputs.len() {
-                1 => keep(Divisor::of_number(outputs[(0, 0)]), output_name)?,
-                _ => keep(Divisor::of(outputs), output_name)?,
-            };
-            if !(bias.is_finite() && bias > 0.0) {
-                return Err(SingularFactor { factor: output_name });
+            let damped = damped(split, damping, &factors.inputs, factor);
+            let singular = SingularFactor { factor: block.output_name(group) };
+            worst = worst.max(outputs[group].take(factor, damped.outputs, room).ok_or(singular)?);
+            if !(damped.bias.is_finite() && damped.bias > 0.0) {
+                return Err(singular);
             }
-            let inputs = match pairs.first() {
-                // Split equally, A is damped alike for every G.
-                Some(Pair { inputs, .. }) if split == DampingSplit::Each => inputs.clone(),
-                _ => keep(Divisor::of(inputs), block.input_name())?,
-            };
-            pairs.push(Pair { inputs, outputs, bias });
+            biases[group] = damped.bias;
+            if let Some(divisor) = inputs.get_mut(group) {
+                let singular = SingularFactor { factor: block.input_name() };
+                worst = worst.max(divisor.take(&factors.inputs, damped.inputs, room).ok_or(singular)?);
+            }
         }
-        Ok(Inverse { pairs, condition: worst })
+        *condition = worst;
+        Ok(())
     }
 
     /// The largest condition number of the damped factors.
@@ -94,41 +123,43 @@ impl Inverse {
         self.condition
     }
 
-    /// lr·G⁻¹∇A⁻¹, a column an output: first by a matrix G, then by A, last by lr over a G that is a number.
-    pub(super) fn precondition(&self, gradient: &DMatrix<f64>, lr: f64, bias: Bias) -> DMatrix<f64> {
-        let mut step = gradient.clone();
-        let (height, width) = (gradient.nrows(), gradient.ncols() / self.pairs.len());
+    /// Writes lr·G⁻¹∇A⁻¹, a column an output, to `step`: first by a matrix G, then by A, last by lr over a G that is a
+    /// number.
+    pub(super) fn precondition(&mut self, gradient: &DMatrix<f64>, lr: f64, bias: Bias, step: &mut DMatrix<f64>) {
+        let Inverse { inputs, outputs, biases, room: Room { by_output, by_input, .. }, .. } = self;
+        step.copy_from(gradient);
+        let (height, width) = (gradient.nrows(), gradient.ncols() / outputs.len());
         let seen = if bias == Bias::Homogeneous { height } else { height - 1 };
         // A single column is solved for along the rows, several in whole vectors.
         let padded_width = if width == 1 { 1 } else { width.next_multiple_of(COLUMNS) };
         let padded_height = height.next_multiple_of(COLUMNS);
-        let (mut by_output, mut by_input) = (vec![0.0; width * padded_height], vec![0.0; height * padded_width]);
+        by_output.resize(width * padded_height, 0.0);
+        by_input.resize(height * padded_width, 0.0);
         // Column by column, a group is a row-major [width, height] matrix.
-        for (pair, group) in self.pairs.iter().zip(step.as_mut_slice().chunks_exact_mut(height * width)) {
-            let rate = match &pair.outputs {
+        for (group, numbers) in step.as_mut_slice().chunks_exact_mut(height * width).enumerate() {
+            let rate = match &outputs[group] {
                 Divisor::Number(number) => {
-                    transpose(group, height, height, &mut by_input, padded_width);
+                    transpose(numbers, height, height, by_input, padded_width);
                     lr / number
                 }
                 Divisor::Matrix(cholesky) => {
-                    for (to, from) in by_output.chunks_exact_mut(padded_height).zip(group.chunks_exact(height)) {
+                    for (to, from) in by_output.chunks_exact_mut(padded_height).zip(numbers.chunks_exact(height)) {
                         to[..height].copy_from_slice(from);
                     }
-                    cholesky.solve(&mut by_output, padded_height);
-                    transpose(&by_output, padded_height, height, &mut by_input, padded_width);
+                    cholesky.solve(by_output, padded_height);
+                    transpose(by_output, padded_height, height, by_input, padded_width);
                     lr
                 }
             };
             let (of_inputs, of_bias) = by_input.split_at_mut(seen * padded_width);
-            match &pair.inputs {
+            match inputs.get(group).unwrap_or(&inputs[0]) {
                 Divisor::Number(number) => of_inputs.iter_mut().for_each(|x| *x /= number),
                 Divisor::Matrix(cholesky) => cholesky.solve(of_inputs, padded_width),
             }
-            of_bias.iter_mut().for_each(|x| *x /= pair.bias);
-            transpose(&by_input, padded_width, width, group, height);
-            group.iter_mut().for_each(|x| *x *= rate);
+            of_bias.iter_mut().for_each(|x| *x /= biases[group]);
+            transpose(by_input, padded_width, width, numbers, height);
+            numbers.iter_mut().for_each(|x| *x *= rate);
         }
-        step
     }
 }
 

@@ -36,8 +36,9 @@ pub(super) mod tests;
 
 use block::Block;
 use damping::Damping;
-use factors::{Factors, RunningFactors, Statistics};
+use factors::{Cotangents, Factors, RunningFactors, Statistics};
 use inverse::Inverse;
+use moments::Precision;
 use nalgebra::DMatrix;
 
 use super::adam::{Adam, AdamStepper};
@@ -199,16 +200,17 @@ impl Kfac {
     }
 
     /// Bytes, from above: of the gradients at all layers' pre-activations, twice, with the slack between their rows; of one
-    /// point's rows, and a chunk's in f64 and as they are; and in f64 of the factors: a batch's, their sums, running means,
-    /// damped copies, and the old and the new inverses (of A one for every gate), and six matrices of the gradient's size.
+    /// point's rows, and a chunk's in f64 and as they are; and in f64 of the factors: a batch's, their sums, running sums
+    /// and means, a damped copy, the head's last point, and the old and the new inverses (of A one for every gate), and
+    /// eight matrices of the gradient's size.
     pub(super) fn bytes(&self, layout: &Layout, dims: Dims) -> u64 {
         let rows = (dims.batch * dims.time) as u64;
         let blocks = Block::all(layout, self.layers, self.bias, self.recurrent_factors);
         let of_block = |block: &Block| {
             let (inputs, outputs) = (block.inputs() as u64 + 8, block.outputs() as u64 + 8);
             let (width, count) = block.groups();
-            let factors = (4 + 2 * count as u64) * inputs * inputs + 6 * count as u64 * (width * width) as u64;
-            let steps = 6 * inputs * outputs;
+            let factors = (6 + 2 * count as u64) * inputs * inputs + 7 * count as u64 * (width * width) as u64;
+            let steps = 8 * inputs * outputs;
             let signals = 2 * rows * (outputs + SIGNAL_SLACK) * size_of::<f32>() as u64;
             let single = (2 * dims.batch + moments::CHUNK) as u64 * inputs.max(outputs) * size_of::<f32>() as u64;
             let double = factors + steps + moments::CHUNK as u64 * inputs.max(outputs);
@@ -218,35 +220,60 @@ impl Kfac {
     }
 
     /// How factors are made. The notebook's head is summed in f64 throughout; the whole network would take too long so.
-    fn statistics(&self) -> Statistics {
-        let precision = match self.layers {
-            KfacLayers::Head => moments::Precision::Double,
-            KfacLayers::All => moments::Precision::Chunked,
-        };
-        Statistics { sharing: self.sharing, precision }
+    fn precision(&self) -> Precision {
+        match self.layers {
+            KfacLayers::Head => Precision::Double,
+            KfacLayers::All => Precision::Chunked,
+        }
     }
 }
 
 /// Numbers, from above, between two rows of gradients at a layer's pre-activations.
 const SIGNAL_SLACK: u64 = 16;
 
-/// What K-FAC remembers of one layer.
-#[derive(Clone, Debug)]
-struct Layer {
+/// What K-FAC remembers of one layer, and the room that it needs.
+struct Layer<R> {
     block: Block,
-    factors: RunningFactors,
-    /// Of the factors when they were last inverted; nothing before that.
-    inverse: Option<Inverse>,
-    /// u: a column an output, the bias last.
+    statistics: Statistics<R>,
+    /// Of the last batch that was looked at, and their running means.
+    fresh: Factors,
+    running: RunningFactors,
+    mean: Factors,
+    /// Of the means when they were last inverted, and where the next ones are made.
+    inverse: Inverse,
+    next_inverse: Inverse,
+    /// ∇, lr·Δ and u: a column an output, the bias last.
+    gradient: DMatrix<f64>,
+    step: DMatrix<f64>,
     velocity: DMatrix<f64>,
+}
+
+impl<R: Real> Layer<R> {
+    fn new(block: Block, settings: &Kfac) -> Layer<R> {
+        let inverse = Inverse::room_for(&block, settings.damping_split);
+        Layer {
+            statistics: Statistics::new(&block, settings.sharing, settings.precision()),
+            fresh: Factors::room_for(&block),
+            running: RunningFactors::of(&block),
+            mean: Factors::room_for(&block),
+            next_inverse: inverse.clone(),
+            inverse,
+            gradient: block.room(),
+            step: block.room(),
+            velocity: block.room(),
+            block,
+        }
+    }
 }
 
 /// K-FAC at work.
 pub(super) struct KfacStepper<R> {
     settings: Kfac,
-    layers: Vec<Layer>,
+    layers: Vec<Layer<R>>,
+    /// Whether there has been an inversion.
+    inverted: bool,
     /// All that is trained, for the quadratic model of the loss.
-    model: Vec<Block>,
+    model: ggn::Model<R>,
     trained: std::ops::Range<usize>,
     rest: Option<AdamStepper<R>>,
     damping: Damping,
@@ -254,8 +281,9 @@ pub(super) struct KfacStepper<R> {
     steps: u64,
     /// Whether the last step was made without the factors that were due.
     overdue: bool,
-    /// The weights after the step under way.
+    /// The weights after the step under way, and its change of the weights.
     next: Vec<R>,
+    change: Vec<f64>,
 }
 
 impl<R: Real> KfacStepper<R> {
@@ -265,24 +293,20 @@ impl<R: Real> KfacStepper<R> {
             let adam = Adam { lr: settings.rest_lr, weight_decay: settings.weight_decay, ..Adam::default() };
             AdamStepper::on(&adam, layout.body())
         });
-        let layer = |block: Block| Layer {
-            velocity: DMatrix::zeros(block.weights() + 1, block.outputs()),
-            factors: RunningFactors::default(),
-            inverse: None,
-            block,
-        };
         let blocks = Block::all(layout, settings.layers, settings.bias, settings.recurrent_factors);
         let in_model = if rest.is_some() { KfacLayers::All } else { settings.layers };
         let mut stepper = KfacStepper {
             settings: settings.clone(),
-            layers: blocks.into_iter().map(layer).collect(),
-            model: Block::all(layout, in_model, Bias::Homogeneous, RecurrentFactors::Joint),
+            layers: blocks.into_iter().map(|block| Layer::new(block, settings)).collect(),
+            inverted: false,
+            model: ggn::Model::new(Block::all(layout, in_model, Bias::Homogeneous, RecurrentFactors::Joint)),
             trained: 0..0,
             rest,
             damping: Damping::new(settings.damping_adapt, settings.damping),
             steps: 0,
             overdue: false,
             next: Vec::new(),
+            change: Vec::new(),
         };
         stepper.trained = super::trained(layout, stepper.scope());
         stepper
@@ -296,80 +320,82 @@ impl<R: Real> KfacStepper<R> {
     /// Looks at the batch's factors, and inverts them, where either is due.
     fn refresh(&mut self, weights: &[R], batch: &mut dyn Batch<R>) -> Result<(), SingularFactor> {
         if self.is_due(self.settings.factor_interval) {
-            let fresh = self.fresh_factors(weights, batch)?;
-            for (layer, fresh) in self.layers.iter_mut().zip(fresh) {
-                layer.factors.take(fresh, self.settings.ema);
+            self.look_at_factors(weights, batch)?;
+            for layer in &mut self.layers {
+                layer.running.take(&layer.fresh, self.settings.ema);
             }
         }
         if self.is_due(self.settings.inverse_interval) { self.invert() } else { Ok(()) }
     }
 
-    /// The batch's factors, layer by layer, all of them finite.
-    fn fresh_factors(&self, weights: &[R], batch: &mut dyn Batch<R>) -> Result<Vec<Factors>, SingularFactor> {
-        let statistics = self.settings.statistics();
-        let of = |seen: super::Seen<'_, R>, cotangents: factors::Cotangents<'_, R>| {
-            let dims = [seen.dims.batch, seen.dims.time];
-            let layer_factors = |layer: &Layer| {
-                let factors = Factors {
-                    inputs: statistics.inputs(&layer.block, seen),
-                    outputs: statistics.outputs(&layer.block, dims, cotangents),
-                };
-                factors.check(&layer.block).map(|()| factors)
-            };
-            self.layers.iter().map(layer_factors).collect::<Result<Vec<_>, _>>()
-        };
-        match self.settings.fisher {
-            Fisher::Empirical => {
-                of(batch.seen(), factors::Cotangents::Loss(batch.signals(), self.settings.gradient_scale))
-            }
+    /// Makes the batch's factors, layer by layer, all of them finite.
+    fn look_at_factors(&mut self, weights: &[R], batch: &mut dyn Batch<R>) -> Result<(), SingularFactor> {
+        let (seen, cotangents) = match self.settings.fisher {
+            Fisher::Empirical => (batch.seen(), Cotangents::Loss(batch.signals(), self.settings.gradient_scale)),
             Fisher::Ggn => {
                 let at = batch.linearize(weights).expect("the config's check has seen to a loss with a curvature");
-                of(at.seen, factors::Cotangents::Outcomes(at.tangents, &at.curvature.weights))
+                (at.seen, Cotangents::Outcomes(at.tangents, &at.curvature.weights))
             }
+        };
+        let mut before: Option<&DMatrix<f64>> = None;
+        for Layer { block, statistics, fresh, .. } in &mut self.layers {
+            match before {
+                // The head reads what the recurrent layer before it does.
+                Some(of_recurrent) if self.settings.sharing == Sharing::Expand => {
+                    statistics.head_inputs(block, seen, of_recurrent, &mut fresh.inputs);
+                }
+                _ => statistics.inputs(block, seen, &mut fresh.inputs),
+            }
+            statistics.outputs(block, [seen.dims.batch, seen.dims.time], cotangents, &mut fresh.outputs);
+            fresh.check(block)?;
+            before = Some(&fresh.inputs);
         }
+        Ok(())
     }
 
     /// Inverts the running factors, with more damping until they have inverses where it may rise.
     fn invert(&mut self) -> Result<(), SingularFactor> {
-        let means: Vec<Factors> = self.layers.iter().filter_map(|layer| layer.factors.mean()).collect();
+        for layer in &mut self.layers {
+            layer.running.mean(&mut layer.mean);
+        }
         loop {
-            let pairs = self.layers.iter().zip(&means);
             let (split, damping) = (self.settings.damping_split, self.damping.value());
-            let inverse = |(layer, factors): (&Layer, &Factors)| Inverse::of(&layer.block, factors, split, damping);
-            match pairs.map(inverse).collect::<Result<Vec<Inverse>, _>>() {
-                Ok(inverses) => {
-                    for (layer, inverse) in self.layers.iter_mut().zip(inverses) {
-                        layer.inverse = Some(inverse);
-                    }
-                    return Ok(());
-                }
+            let mut layers = self.layers.iter_mut();
+            match layers.try_for_each(|layer| layer.next_inverse.take(&layer.block, &layer.mean, split, damping)) {
+                Ok(()) => break,
                 Err(singular) if !self.damping.rise() => return Err(singular),
                 Err(_) => {}
             }
         }
+        for layer in &mut self.layers {
+            std::mem::swap(&mut layer.inverse, &mut layer.next_inverse);
+        }
+        self.inverted = true;
+        Ok(())
     }
 
-    /// lr·Δ of every layer with its gradient; nothing before the first inversion.
-    fn proposals(&self, weights: &[R], gradient: &[R]) -> Option<Vec<(DMatrix<f64>, DMatrix<f64>)>> {
+    /// Makes every layer's gradient, and lr·Δ of it.
+    fn precondition(&mut self, weights: &[R], gradient: &[R]) {
         let Kfac { lr, bias, weight_decay, .. } = self.settings;
-        let proposal = |layer: &Layer| {
-            let gradient = layer.block.gradient(gradient, weights, weight_decay);
-            let proposal = layer.inverse.as_ref()?.precondition(&gradient, lr, bias);
-            Some((proposal, gradient))
-        };
-        self.layers.iter().map(proposal).collect()
+        for layer in &mut self.layers {
+            layer.block.gradient(gradient, weights, weight_decay, &mut layer.gradient);
+            layer.inverse.precondition(&layer.gradient, lr, bias, &mut layer.step);
+        }
     }
 
     /// Makes `next` of the weights: u ← μu + ν·lr·Δ, w ← w − u. Returns ν; nothing if there is no curvature to step by.
     fn propose(&mut self, weights: &[R], gradient: &[R]) -> Option<f64> {
         self.next.clear();
         self.next.extend_from_slice(weights);
-        let proposals = self.proposals(weights, gradient)?;
+        if !self.inverted {
+            return None;
+        }
+        self.precondition(weights, gradient);
         let Kfac { lr, momentum, kl_clip, .. } = self.settings;
-        let along = proposals.iter().flat_map(|(step, gradient)| step.iter().zip(gradient.iter())).map(|(p, g)| p * g);
-        let scale = kl_scale(kl_clip, lr, along.sum());
-        for (layer, (step, _)) in self.layers.iter_mut().zip(&proposals) {
-            for (velocity, step) in layer.velocity.iter_mut().zip(step.iter()) {
+        let pairs = self.layers.iter().flat_map(|layer| layer.step.iter().zip(layer.gradient.iter()));
+        let scale = kl_scale(kl_clip, lr, pairs.map(|(p, g)| p * g).sum());
+        for layer in &mut self.layers {
+            for (velocity, step) in layer.velocity.iter_mut().zip(layer.step.iter()) {
                 *velocity = momentum * *velocity + scale * step;
             }
             layer.block.take(&layer.velocity, &mut self.next);
@@ -382,15 +408,17 @@ impl<R: Real> KfacStepper<R> {
 
     /// The change of the loss with its L2 penalty that the quadratic model foresees of the step, M(d) = ∇ᵀd + ½ dᵀBd, and
     /// of this the penalty's own part: the penalty is quadratic, so that both changes have the same.
-    fn foreseen(&self, weights: &[R], batch: &mut dyn Batch<R>) -> [f64; 2] {
-        let change: Vec<f64> = self.next.iter().zip(weights).map(|(next, now)| next.to_f64() - now.to_f64()).collect();
+    fn foreseen(&mut self, weights: &[R], batch: &mut dyn Batch<R>) -> [f64; 2] {
+        let KfacStepper { next, change, trained, model, .. } = self;
+        change.clear();
+        change.extend(next.iter().zip(weights).map(|(next, now)| next.to_f64() - now.to_f64()));
         let on_trained = |place: usize| (change[place], weights[place].to_f64());
-        let penalty: f64 = self.trained.clone().map(on_trained).map(|(d, w)| d * (w + 0.5 * d)).sum();
+        let penalty: f64 = trained.clone().map(on_trained).map(|(d, w)| d * (w + 0.5 * d)).sum();
         let penalty = self.settings.weight_decay * penalty;
         let (gradient, clip) = (batch.gradient(), batch.clip());
-        let slope: f64 = self.trained.clone().map(|place| gradient[place].to_f64() * change[place]).sum();
+        let slope: f64 = trained.clone().map(|place| gradient[place].to_f64() * change[place]).sum();
         let at = batch.linearize(weights).expect("the config's check has seen to a loss with a curvature");
-        let bend = at.curvature.quadratic(&ggn::directional(&self.model, at, &change));
+        let bend = at.curvature.quadratic(model.directional(at, change));
         [slope / clip + 0.5 * bend + penalty, penalty]
     }
 }
@@ -424,7 +452,7 @@ impl<R: Real> Stepper<R> for KfacStepper<R> {
         }
         self.steps += 1;
         let Some(scale) = self.propose(weights, batch.gradient()) else { return Ok(StepNotes::default()) };
-        let conditions = self.layers.iter().filter_map(|layer| layer.inverse.as_ref()).map(Inverse::condition);
+        let conditions = self.layers.iter().map(|layer| layer.inverse.condition());
         let mut notes = StepNotes {
             trust_ratio: None,
             factor_condition: conditions.reduce(f64::max),

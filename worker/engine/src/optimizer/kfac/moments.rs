@@ -33,6 +33,8 @@ pub(super) struct OuterSum<R> {
     chunk: Vec<R>,
     /// How many there are so far.
     filled: usize,
+    /// The chunk in f64, where it is summed so.
+    doubles: Vec<f64>,
 }
 
 impl<R: Real> OuterSum<R> {
@@ -45,6 +47,7 @@ impl<R: Real> OuterSum<R> {
             sums: vec![0.0; width * width],
             chunk: vec![R::ZERO; CHUNK * width],
             filled: 0,
+            doubles: Vec::new(),
         }
     }
 
@@ -83,18 +86,26 @@ impl<R: Real> OuterSum<R> {
         match self.precision {
             Precision::Chunked => self.isa.run(AddChunk { sums: &mut self.sums, width, rows, stride: width, first: 0 }),
             Precision::Double => {
-                let rows: Vec<f64> = rows.iter().map(|x| x.to_f64()).collect();
-                self.isa.run(AddChunk { sums: &mut self.sums, width, rows: &rows, stride: width, first: 0 });
+                self.doubles.clear();
+                self.doubles.extend(rows.iter().map(|x| x.to_f64()));
+                let rows = &self.doubles[..];
+                self.isa.run(AddChunk { sums: &mut self.sums, width, rows, stride: width, first: 0 });
             }
         }
         self.filled = 0;
     }
 
-    /// The sum times `scale`, \[cols, cols\], symmetric.
-    pub(super) fn finish(mut self, scale: f64) -> DMatrix<f64> {
+    /// Writes the sum times `scale` to a \[cols, cols\] matrix, which becomes symmetric, and begins the next.
+    pub(super) fn finish(&mut self, scale: f64, out: &mut DMatrix<f64>) {
         self.add_chunk();
-        let (cols, width) = (self.cols, self.width());
-        DMatrix::from_fn(cols, cols, |row, col| scale * self.sums[row.max(col) * width + row.min(col)])
+        let width = self.width();
+        for row in 0..self.cols {
+            for col in 0..=row {
+                let sum = scale * self.sums[row * width + col];
+                (out[(row, col)], out[(col, row)]) = (sum, sum);
+            }
+        }
+        self.sums.fill(0.0);
     }
 }
 
@@ -152,7 +163,13 @@ mod tests {
     fn sum_of(rows: &[f32], cols: usize, isa: Isa, precision: Precision) -> DMatrix<f64> {
         let mut sum = OuterSum::<f32> { isa, ..OuterSum::new(cols, precision) };
         rows.chunks(cols).for_each(|row| sum.row().copy_from_slice(row));
-        sum.finish(1.0)
+        finished(sum)
+    }
+
+    fn finished(mut sum: OuterSum<f32>) -> DMatrix<f64> {
+        let mut out = DMatrix::zeros(sum.cols, sum.cols);
+        sum.finish(1.0, &mut out);
+        out
     }
 
     proptest! {
@@ -170,7 +187,7 @@ mod tests {
             for precision in [Precision::Double, Precision::Chunked] {
                 let mut sum = OuterSum::new(cols, precision);
                 sum.take(&rows, stride, first);
-                prop_assert_eq!(sum.finish(1.0), sum_of(&columns, cols, Isa::detect(), precision));
+                prop_assert_eq!(finished(sum), sum_of(&columns, cols, Isa::detect(), precision));
             }
         }
 
@@ -214,6 +231,19 @@ mod tests {
                         prop_assert_eq!(double[(b, a)].to_bits(), doubles(a, b).to_bits());
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_sum_begins_anew_when_it_is_finished() {
+        for precision in [Precision::Double, Precision::Chunked] {
+            let mut sum = OuterSum::<f32>::new(2, precision);
+            let mut out = DMatrix::zeros(2, 2);
+            for (rows, expected) in [([3.0, 1.0], [9.0, 3.0, 3.0, 1.0]), ([0.0, 2.0], [0.0, 0.0, 0.0, 4.0])] {
+                sum.row().copy_from_slice(&rows);
+                sum.finish(1.0, &mut out);
+                assert_eq!(out.as_slice(), expected);
             }
         }
     }

@@ -4,11 +4,31 @@ use nalgebra::DMatrix;
 
 use super::DampingSplit;
 
+/// A factor as it is inverted: `scale` times what it is, and `by` on its diagonal.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Raised {
+    pub(super) scale: f64,
+    pub(super) by: f64,
+}
+
+impl Raised {
+    fn by(by: f64) -> Raised {
+        Raised { scale: 1.0, by }
+    }
+
+    /// Writes the raised factor, column by column.
+    pub(super) fn write(self, factor: &DMatrix<f64>, out: &mut Vec<f64>) {
+        out.clear();
+        out.extend(factor.iter().map(|entry| self.scale * entry));
+        out.iter_mut().step_by(factor.nrows() + 1).for_each(|entry| *entry += self.by);
+    }
+}
+
 /// What of a block is inverted: A and G with their damping, and what divides a bias that A does not see.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Damped {
-    pub(super) inputs: DMatrix<f64>,
-    pub(super) outputs: DMatrix<f64>,
+    pub(super) inputs: Raised,
+    pub(super) outputs: Raised,
     pub(super) bias: f64,
 }
 
@@ -19,18 +39,18 @@ pub(super) struct Damped {
 /// by g + λ.
 pub(super) fn damped(split: DampingSplit, damping: f64, inputs: &DMatrix<f64>, outputs: &DMatrix<f64>) -> Damped {
     match split {
-        DampingSplit::Each => Damped { inputs: raised(inputs, damping), outputs: raised(outputs, damping), bias: 1.0 },
+        DampingSplit::Each => Damped { inputs: Raised::by(damping), outputs: Raised::by(damping), bias: 1.0 },
         DampingSplit::Pi if outputs.len() == 1 => {
             let g = outputs[(0, 0)];
             Damped {
-                inputs: raised(&(inputs * g), damping),
-                outputs: DMatrix::from_element(1, 1, 1.0),
+                inputs: Raised { scale: g, by: damping },
+                outputs: Raised { scale: 0.0, by: 1.0 },
                 bias: g + damping,
             }
         }
         DampingSplit::Pi => {
             let (pi, root) = (pi(inputs, outputs), damping.sqrt());
-            Damped { inputs: raised(inputs, pi * root), outputs: raised(outputs, root / pi), bias: 1.0 }
+            Damped { inputs: Raised::by(pi * root), outputs: Raised::by(root / pi), bias: 1.0 }
         }
     }
 }
@@ -43,17 +63,18 @@ pub(super) fn pi(inputs: &DMatrix<f64>, outputs: &DMatrix<f64>) -> f64 {
     if a > 0.0 && g > 0.0 { (a / g).sqrt() } else { 1.0 }
 }
 
-fn raised(factor: &DMatrix<f64>, by: f64) -> DMatrix<f64> {
-    let mut raised = factor.clone();
-    for place in 0..raised.nrows() {
-        raised[(place, place)] += by;
-    }
-    raised
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Raised {
+        /// The raised factor.
+        pub(in crate::optimizer::kfac) fn of(self, factor: &DMatrix<f64>) -> DMatrix<f64> {
+            let mut entries = Vec::new();
+            self.write(factor, &mut entries);
+            DMatrix::from_vec(factor.nrows(), factor.ncols(), entries)
+        }
+    }
 
     fn matrix(dim: usize, entries: &[f64]) -> DMatrix<f64> {
         DMatrix::from_row_slice(dim, dim, entries)
@@ -66,14 +87,15 @@ mod tests {
         assert_eq!(pi(&a, &g), 4.0);
         let damped = damped(DampingSplit::Pi, 0.01, &a, &g);
         let close = |x: f64, y: f64| assert!((x - y).abs() < 1e-15, "{x} for {y}");
-        close(damped.inputs[(0, 0)], 6.4);
-        close(damped.inputs[(1, 1)], 2.4);
-        assert_eq!(damped.inputs[(0, 1)], 1.0);
-        close(damped.outputs[(0, 0)], 0.325);
-        close(damped.outputs[(1, 1)], 0.225);
+        let (inputs, outputs) = (damped.inputs.of(&a), damped.outputs.of(&g));
+        close(inputs[(0, 0)], 6.4);
+        close(inputs[(1, 1)], 2.4);
+        assert_eq!(inputs[(0, 1)], 1.0);
+        close(outputs[(0, 0)], 0.325);
+        close(outputs[(1, 1)], 0.225);
         assert_eq!(damped.bias, 1.0);
         // The dampings' product is λ.
-        close((damped.inputs[(0, 0)] - 6.0) * (damped.outputs[(0, 0)] - 0.3), 0.01);
+        close((inputs[(0, 0)] - 6.0) * (outputs[(0, 0)] - 0.3), 0.01);
     }
 
     #[test]
@@ -81,17 +103,17 @@ mod tests {
         let (a, zero) = (matrix(2, &[6.0, 1.0, 1.0, 2.0]), DMatrix::zeros(2, 2));
         assert_eq!(pi(&a, &zero), 1.0);
         assert_eq!(pi(&zero, &a), 1.0);
-        assert_eq!(damped(DampingSplit::Pi, 0.04, &zero, &zero).inputs[(1, 1)], 0.2);
+        assert_eq!(damped(DampingSplit::Pi, 0.04, &zero, &zero).inputs.of(&zero)[(1, 1)], 0.2);
     }
 
     #[test]
     fn a_number_takes_no_damping_of_its_own() {
         let (a, g) = (matrix(2, &[6.0, 1.0, 1.0, 2.0]), matrix(1, &[0.5]));
         let split = damped(DampingSplit::Pi, 0.25, &a, &g);
-        assert_eq!(split.inputs, matrix(2, &[3.25, 0.5, 0.5, 1.25]));
-        assert_eq!((split.outputs, split.bias), (matrix(1, &[1.0]), 0.75));
+        assert_eq!(split.inputs.of(&a), matrix(2, &[3.25, 0.5, 0.5, 1.25]));
+        assert_eq!((split.outputs.of(&g), split.bias), (matrix(1, &[1.0]), 0.75));
         let each = damped(DampingSplit::Each, 0.25, &a, &g);
-        assert_eq!(each.inputs, matrix(2, &[6.25, 1.0, 1.0, 2.25]));
-        assert_eq!((each.outputs, each.bias), (matrix(1, &[0.75]), 1.0));
+        assert_eq!(each.inputs.of(&a), matrix(2, &[6.25, 1.0, 1.0, 2.25]));
+        assert_eq!((each.outputs.of(&g), each.bias), (matrix(1, &[0.75]), 1.0));
     }
 }

@@ -8,11 +8,11 @@ fn every_weight_has_its_place_and_two_biases_share_a_step() {
     let numbers: Vec<f64> = (0..layout.len()).map(|place| place as f64).collect();
     for block in Block::all(&layout, KfacLayers::All, Bias::Homogeneous, RecurrentFactors::Joint) {
         // What a step of `change` takes off the weights is `change` again, and nothing else moves.
-        let change = block.change(&direction());
+        let change = change_of(&block, &direction());
         let mut moved = numbers.clone();
         block.take(&change, &mut moved);
         let taken: Vec<f64> = numbers.iter().zip(&moved).map(|(before, after)| before - after).collect();
-        assert_close(block.change(&taken).as_slice(), change.as_slice(), 1e-13);
+        assert_close(change_of(&block, &taken).as_slice(), change.as_slice(), 1e-13);
         let ranges: Vec<_> = layout.tensors().iter().map(|spec| spec.range.clone()).collect();
         let recurrent = block.needs_gates();
         for (place, range) in ranges.iter().enumerate() {

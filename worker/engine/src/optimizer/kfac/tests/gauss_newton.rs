@@ -104,12 +104,17 @@ pub(super) fn direction() -> Vec<f64> {
     (0..layout().len()).map(|_| stream.normal()).collect()
 }
 
+/// J·d over all layers.
+fn directional(at: Linearization<'_, f64>, d: &[f64]) -> Vec<f64> {
+    let blocks = Block::all(&layout(), KfacLayers::All, Bias::Homogeneous, RecurrentFactors::Joint);
+    ggn::Model::new(blocks).directional(at, d).to_vec()
+}
+
 #[test]
 fn the_slope_and_each_paths_change_are_difference_quotients() {
     let weights = golden::kfac().numbers("weights");
     let d = direction();
     let moved = |step: f64| -> Vec<f64> { weights.iter().zip(&d).map(|(w, d)| w + step * d).collect() };
-    let blocks = Block::all(&layout(), KfacLayers::All, Bias::Homogeneous, RecurrentFactors::Joint);
     for case in ggn_cases() {
         const H: f64 = 1e-5;
         let (up, down) = (linearized(&case, &weights, &moved(H)), linearized(&case, &weights, &moved(-H)));
@@ -118,7 +123,7 @@ fn the_slope_and_each_paths_change_are_difference_quotients() {
         assert_close(&[slope], &[(up.losses[1] - down.losses[1]) / (2.0 * H)], 1e-8);
         let (above, below) = (outcome_at(&case, &moved(H)), outcome_at(&case, &moved(-H)));
         let quotients: Vec<f64> = above.iter().zip(&below).map(|(a, b)| (a - b) / (2.0 * H)).collect();
-        assert_close(&ggn::directional(&blocks, up.at(), &d), &quotients, 1e-8);
+        assert_close(&directional(up.at(), &d), &quotients, 1e-8);
     }
 }
 
@@ -156,10 +161,10 @@ fn the_quadratic_form_is_that_of_the_explicit_matrix() {
         let c = DMatrix::from_column_slice(DIMS.batch, 1, &at.curvature.weights);
         let hessian = DMatrix::from_diagonal(&c.column(0).into_owned()) - &c * c.transpose() / c.sum();
         let matrix = jacobian.transpose() * hessian * &jacobian;
-        let stacked: Vec<f64> = blocks.iter().flat_map(|block| block.change(&d).as_slice().to_vec()).collect();
+        let stacked: Vec<f64> = blocks.iter().flat_map(|block| change_of(block, &d).as_slice().to_vec()).collect();
         let stacked = DMatrix::from_column_slice(stacked.len(), 1, &stacked);
         let expected = (stacked.transpose() * matrix * &stacked)[(0, 0)];
-        let ours = at.curvature.quadratic(&ggn::directional(&blocks, at.at(), &d));
+        let ours = at.curvature.quadratic(&directional(at.at(), &d));
         assert_close(&[ours], &[expected], 1e-12);
     }
 }
@@ -177,11 +182,10 @@ fn exact_block(at: &Copied, place: usize) -> DMatrix<f64> {
 }
 
 fn kronecker_block(at: &Copied, block: &Block, sharing: Sharing) -> DMatrix<f64> {
-    let statistics = Statistics { sharing, precision: Precision::Chunked };
     let linearization = at.at();
     let cotangents = Cotangents::Outcomes(linearization.tangents, &at.curvature.weights);
-    let outputs = statistics.outputs(block, [at.dims.batch, at.dims.time], cotangents);
-    outputs[0].kronecker(&statistics.inputs(block, linearization.seen))
+    let factors = factors_of(block, sharing, Precision::Chunked, linearization.seen, cotangents);
+    factors.outputs[0].kronecker(&factors.inputs)
 }
 
 /// Rows that a deep linear network or one point in time would have: `signal` says what each path's u is.
@@ -250,8 +254,7 @@ fn dropping_the_mean_jacobian_overestimates() {
     let weights = golden::kfac().numbers("weights");
     let at = linearized(&ggn_cases()[0], &weights, &weights);
     let d = direction();
-    let blocks = Block::all(&layout(), KfacLayers::All, Bias::Homogeneous, RecurrentFactors::Joint);
-    let change = ggn::directional(&blocks, at.at(), &d);
+    let change = directional(at.at(), &d);
     let kept: f64 = at.curvature.weights.iter().zip(&change).map(|(c, v)| c * v * v).sum();
     assert!(kept > at.curvature.quadratic(&change));
 }

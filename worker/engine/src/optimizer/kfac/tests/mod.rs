@@ -10,8 +10,6 @@ mod sums;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::factors::Cotangents;
-use super::moments::Precision;
 use super::*;
 use crate::costs::{CostBase, Costs, Proportional};
 use crate::golden::{self, assert_close, deviation};
@@ -80,6 +78,35 @@ impl StubBatch {
         curvature.weights.iter_mut().for_each(|weight| *weight = 0.1 + stream.uniform());
         batch
     }
+}
+
+/// A and G of a batch.
+pub(super) fn factors_of(
+    block: &Block,
+    sharing: Sharing,
+    precision: Precision,
+    seen: Seen<'_, f64>,
+    cotangents: Cotangents<'_, f64>,
+) -> Factors {
+    let mut factors = Factors::room_for(block);
+    let mut statistics = Statistics::new(block, sharing, precision);
+    statistics.inputs(block, seen, &mut factors.inputs);
+    statistics.outputs(block, [seen.dims.batch, seen.dims.time], cotangents, &mut factors.outputs);
+    factors
+}
+
+/// A change of the weights as a block sees it.
+pub(super) fn change_of(block: &Block, change: &[f64]) -> DMatrix<f64> {
+    let mut out = block.room();
+    block.change(change, &mut out);
+    out
+}
+
+/// The gradient as a block sees it.
+pub(super) fn gradient_of(block: &Block, gradient: &[f64], weights: &[f64], decay: f64) -> DMatrix<f64> {
+    let mut out = block.room();
+    block.gradient(gradient, weights, decay, &mut out);
+    out
 }
 
 impl Batch<f64> for StubBatch {

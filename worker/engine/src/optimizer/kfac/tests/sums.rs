@@ -47,7 +47,6 @@ fn factors_are_their_defining_sums() {
             for bias in [Bias::Separate, Bias::Homogeneous] {
                 for recurrent_factors in [RecurrentFactors::Joint, RecurrentFactors::PerGate] {
                     let blocks = Block::all(&layout(), KfacLayers::All, bias, recurrent_factors);
-                    let statistics = Statistics { sharing, precision };
                     for (place, block) in blocks.iter().enumerate() {
                         let homogeneous = bias == Bias::Homogeneous;
                         let inputs: Vec<(f64, Vec<f64>)> = match sharing {
@@ -63,7 +62,6 @@ fn factors_are_their_defining_sums() {
                                 })
                                 .collect(),
                         };
-                        assert_matrices_close(&statistics.inputs(block, batch.seen()), &outer(&inputs), 1e-14);
                         let weights = &batch.curvature.weights;
                         for (cotangents, weight) in [
                             (Cotangents::Loss(batch.signals(), GradientScale::PerExample), None),
@@ -79,9 +77,10 @@ fn factors_are_their_defining_sums() {
                                     .collect(),
                             };
                             let whole = outer(&rows);
-                            let ours = statistics.outputs(block, [paths, time], cotangents);
-                            let width = whole.nrows() / ours.len();
-                            for (group, ours) in ours.iter().enumerate() {
+                            let ours = factors_of(block, sharing, precision, batch.seen(), cotangents);
+                            assert_matrices_close(&ours.inputs, &outer(&inputs), 1e-14);
+                            let width = whole.nrows() / ours.outputs.len();
+                            for (group, ours) in ours.outputs.iter().enumerate() {
                                 let expected = whole.view((group * width, group * width), (width, width)).into_owned();
                                 assert_matrices_close(ours, &expected, 1e-14);
                             }
@@ -97,9 +96,11 @@ fn factors_are_their_defining_sums() {
 fn the_notebooks_scale_is_n2d_too_small() {
     let batch = StubBatch::random(&layout(), DIMS);
     let head = &Block::all(&layout(), KfacLayers::Head, Bias::Separate, RecurrentFactors::Joint)[0];
-    let statistics = Kfac::default().statistics();
-    let of = |scale| statistics.outputs(head, [DIMS.batch, DIMS.time], Cotangents::Loss(batch.signals(), scale));
-    let ratio = of(GradientScale::PerExample)[0][(0, 0)] / of(GradientScale::BatchMean)[0][(0, 0)];
+    let of = |scale| {
+        let cotangents = Cotangents::Loss(batch.signals(), scale);
+        factors_of(head, Sharing::Expand, Precision::Double, batch.seen(), cotangents).outputs[0][(0, 0)]
+    };
+    let ratio = of(GradientScale::PerExample) / of(GradientScale::BatchMean);
     let (n, d) = (DIMS.batch as f64, DIMS.time as f64);
     assert!((ratio / (n * n * d) - 1.0).abs() < 1e-14);
 }
@@ -108,19 +109,41 @@ fn the_notebooks_scale_is_n2d_too_small() {
 fn running_means_are_corrected_for_their_start() {
     let factors =
         |x: f64| Factors { inputs: DMatrix::from_element(1, 1, x), outputs: vec![DMatrix::from_element(1, 1, -x)] };
-    let value = |running: &RunningFactors| running.mean().unwrap().inputs[(0, 0)];
-    let mut running = RunningFactors::default();
-    assert_eq!(running.mean(), None);
-    running.take(factors(3.0), 0.9);
-    assert!((value(&running) - 3.0).abs() < 1e-14, "the mean of one is that one");
-    running.take(factors(5.0), 0.9);
+    // A head of one weight.
+    let layout = Network::Lstm(Lstm { hidden: 1, ..Lstm::default() }).layout(INPUTS);
+    let head = &Block::all(&layout, KfacLayers::Head, Bias::Separate, RecurrentFactors::Joint)[0];
+    let mean = |running: &RunningFactors| {
+        let mut mean = factors(f64::NAN);
+        running.mean(&mut mean);
+        mean
+    };
+    let mut running = RunningFactors::of(head);
+    running.take(&factors(3.0), 0.9);
+    let close = |x: f64, y: f64| assert!((x - y).abs() < 1e-14, "{x} for {y}");
+    close(mean(&running).inputs[(0, 0)], 3.0);
+    running.take(&factors(5.0), 0.9);
     // (0.9·0.1·3 + 0.1·5)/(1 − 0.81)
-    assert!((value(&running) - 0.77 / 0.19).abs() < 1e-14);
-    assert_eq!(running.mean().unwrap().outputs[0][(0, 0)], -value(&running));
-    let mut forgetful = RunningFactors::default();
-    forgetful.take(factors(f64::NAN), 0.0);
-    forgetful.take(factors(0.3), 0.0);
-    assert_eq!(forgetful.mean(), Some(factors(0.3)), "to the bit, whatever came before");
+    close(mean(&running).inputs[(0, 0)], 0.77 / 0.19);
+    close(mean(&running).outputs[0][(0, 0)], -0.77 / 0.19);
+    let mut forgetful = RunningFactors::of(head);
+    forgetful.take(&factors(f64::NAN), 0.0);
+    forgetful.take(&factors(0.3), 0.0);
+    assert_eq!(mean(&forgetful), factors(0.3), "to the bit, whatever came before");
+}
+
+#[test]
+fn the_heads_a_is_the_recurrent_layers_with_the_last_point() {
+    let batch = StubBatch::random(&layout(), DIMS);
+    let cotangents = Cotangents::Loss(batch.signals(), GradientScale::PerExample);
+    for bias in [Bias::Separate, Bias::Homogeneous] {
+        let blocks = Block::all(&layout(), KfacLayers::All, bias, RecurrentFactors::Joint);
+        let [recurrent, direct] = [&blocks[0], &blocks[1]]
+            .map(|block| factors_of(block, Sharing::Expand, Precision::Chunked, batch.seen(), cotangents).inputs);
+        let mut statistics = Statistics::new(&blocks[1], Sharing::Expand, Precision::Chunked);
+        let mut derived = DMatrix::from_element(direct.nrows(), direct.ncols(), f64::NAN);
+        statistics.head_inputs(&blocks[1], batch.seen(), &recurrent, &mut derived);
+        assert_matrices_close(&derived, &direct, 1e-14);
+    }
 }
 
 #[test]
@@ -129,18 +152,16 @@ fn preconditioning_is_a_dense_solve_with_the_kronecker_product() {
     let weights = golden::kfac().numbers("weights");
     for split in [DampingSplit::Each, DampingSplit::Pi] {
         for block in Block::all(&layout(), KfacLayers::All, Bias::Homogeneous, RecurrentFactors::Joint) {
-            let statistics = Statistics { sharing: Sharing::Expand, precision: Precision::Chunked };
             let cotangents = Cotangents::Loss(batch.signals(), GradientScale::PerExample);
-            let factors = Factors {
-                inputs: statistics.inputs(&block, batch.seen()),
-                outputs: statistics.outputs(&block, [DIMS.batch, DIMS.time], cotangents),
-            };
-            let inverse = Inverse::of(&block, &factors, split, 0.3).unwrap();
-            let gradient = block.gradient(&batch.gradient, &weights, 0.1);
-            let step = inverse.precondition(&gradient, 0.7, Bias::Homogeneous);
+            let factors = factors_of(&block, Sharing::Expand, Precision::Chunked, batch.seen(), cotangents);
+            let mut inverse = Inverse::room_for(&block, split);
+            inverse.take(&block, &factors, split, 0.3).unwrap();
+            let gradient = gradient_of(&block, &batch.gradient, &weights, 0.1);
+            let mut step = block.room();
+            inverse.precondition(&gradient, 0.7, Bias::Homogeneous, &mut step);
             let damped = split::damped(split, 0.3, &factors.inputs, &factors.outputs[0]);
             // A column an output, stacked: its Kronecker product has G outside.
-            let dense = damped.outputs.kronecker(&damped.inputs);
+            let dense = damped.outputs.of(&factors.outputs[0]).kronecker(&damped.inputs.of(&factors.inputs));
             let expected =
                 dense.lu().solve(&DMatrix::from_column_slice(gradient.len(), 1, gradient.as_slice())).unwrap();
             let expected: Vec<f64> = expected.iter().map(|x| 0.7 * x).collect();
@@ -182,8 +203,8 @@ proptest! {
         let notes = stepper.step(&mut after, &mut batch).unwrap();
         let step: Vec<f64> = after.iter().map(|weight| -weight).collect();
         let along = |block: &Block| -> f64 {
-            let gradient = block.gradient(&batch.gradient, &before, 0.0);
-            block.change(&step).iter().zip(gradient.iter()).map(|(p, g)| p * g).sum()
+            let gradient = gradient_of(block, &batch.gradient, &before, 0.0);
+            change_of(block, &step).iter().zip(gradient.iter()).map(|(p, g)| p * g).sum()
         };
         // lr·ν·⟨Δ, ∇⟩, positive since the preconditioner is positive definite.
         let along: Vec<f64> = blocks.iter().map(along).collect();
