@@ -20,6 +20,23 @@ enum Set {
     Avx512,
 }
 
+impl Set {
+    /// Whether this machine has it; asked once a process.
+    fn is_here(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        use std::arch::is_x86_feature_detected as has;
+        match self {
+            Set::Baseline => true,
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => has!("avx2") && has!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => {
+                Set::Avx2.is_here() && has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw")
+            }
+        }
+    }
+}
+
 /// A computation that gains from vectors. `run` and everything that it calls must be `#[inline(always)]`, or else it
 /// is compiled for the baseline.
 pub(crate) trait Kernel {
@@ -28,29 +45,24 @@ pub(crate) trait Kernel {
 }
 
 impl Isa {
-    /// All that this machine has, the best last.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn all() -> Vec<Isa> {
-        use std::arch::is_x86_feature_detected as has;
-        let mut sets = vec![Isa(Set::Baseline)];
-        if has!("avx2") && has!("fma") {
-            sets.push(Isa(Set::Avx2));
-            if has!("avx512f") && has!("avx512vl") && has!("avx512dq") && has!("avx512bw") {
-                sets.push(Isa(Set::Avx512));
-            }
-        }
-        sets
-    }
+    /// All that there are, the best first.
+    const ALL: &[Set] = &[
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2,
+        Set::Baseline,
+    ];
 
     /// All that this machine has, the best last.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(test)]
     pub(crate) fn all() -> Vec<Isa> {
-        vec![Isa(Set::Baseline)]
+        Isa::ALL.iter().rev().filter(|set| set.is_here()).copied().map(Isa).collect()
     }
 
     /// The best that this machine has.
     pub(crate) fn detect() -> Isa {
-        *Isa::all().last().expect("the baseline")
+        Isa(*Isa::ALL.iter().find(|set| set.is_here()).expect("the baseline"))
     }
 
     /// Its name, for people.
@@ -72,8 +84,8 @@ impl Isa {
     pub(crate) fn run(self, kernel: impl Kernel) {
         match self.0 {
             Set::Baseline => kernel.run::<false>(),
-            // SAFETY: `with_avx2` asks for nothing but a machine with AVX2 and FMA, and only `all` makes this variant,
-            // where the machine has both.
+            // SAFETY: `with_avx2` asks for nothing but a machine with AVX2 and FMA, and this variant is only
+            // made where `is_here` has found both.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { with_avx2(kernel) },
             // SAFETY: likewise with those that `with_avx512` names.

@@ -68,17 +68,23 @@ impl<R: Real> Moves<R> {
     pub fn fill(&mut self, paths: &Paths, accounts: &Accounts, scales: &Scales) {
         let (batch, time) = (paths.count(), paths.points());
         self.dims = Dims { batch, time: accounts.contract.decisions(time) };
-        self.price.clear();
-        self.price.extend((0..time).flat_map(|t| paths.price.column(t).to_vec()).map(R::from_f64));
-        self.increments.clear();
-        for t in 0..time - 1 {
-            let pairs = paths.price.column(t).into_iter().zip(paths.price.column(t + 1));
+        self.price.resize(time * batch, R::ZERO);
+        self.increments.resize((time - 1) * batch, R::ZERO);
+        for (path, price) in paths.price.rows().into_iter().enumerate() {
+            let price = price.to_slice().expect("rows of a standard layout");
+            self.price[path..].iter_mut().step_by(batch).zip(price).for_each(|(out, price)| *out = R::from_f64(*price));
+            let steps = self.increments[path..].iter_mut().step_by(batch).zip(price.windows(2));
             match accounts.units {
-                Units::Currency => self.increments.extend(pairs.map(|(now, next)| R::from_f64(next - now))),
-                Units::Normalized => self.increments.extend(pairs.map(|(now, next)| {
+                Units::Currency => steps.for_each(|(out, ends)| *out = R::from_f64(ends[1] - ends[0])),
+                Units::Normalized => {
                     let scaled = |x: f64| R::from_f64(f64::from(scales.price.apply(x as f32)));
-                    scaled(*next) - scaled(*now)
-                })),
+                    let mut now = scaled(price[0]);
+                    for (out, ends) in steps {
+                        let next = scaled(ends[1]);
+                        *out = next - now;
+                        now = next;
+                    }
+                }
             }
         }
         let payoff = |spot: &f64| accounts.claim.as_ref().map_or(0.0, |claim| claim.payoff(*spot));
@@ -118,7 +124,7 @@ mod tests {
     use ndarray::array;
 
     fn paths() -> Paths {
-        Paths { price: array![[100.0, 101.0, 99.0], [100.0, 98.0, 98.5]], variance: array![[0.04; 3], [0.04; 3]] }
+        Paths::new(array![[100.0, 101.0, 99.0], [100.0, 98.0, 98.5]], array![[0.04; 3], [0.04; 3]])
     }
 
     fn moves(preset: Preset, keys: &[(&str, Value)]) -> Moves<f64> {

@@ -81,6 +81,7 @@ impl Real for f32 {
         f32::abs(self)
     }
 
+    #[inline(always)]
     fn sqrt(self) -> f32 {
         f32::sqrt(self)
     }
@@ -119,6 +120,7 @@ impl Real for f64 {
         f64::abs(self)
     }
 
+    #[inline(always)]
     fn sqrt(self) -> f64 {
         f64::sqrt(self)
     }

@@ -102,6 +102,9 @@ impl RunConfig {
     }
 }
 
+/// Epochs for whose curves there is room from the start.
+const MOST_RESERVED: u64 = 10_000;
+
 /// What a run has come to so far.
 #[derive(Default)]
 struct Outcome {
@@ -216,8 +219,9 @@ impl Run<'_> {
         };
         let mut running = RunningWeights::new(self.config.training.average, &weights);
         let mut trainer = self.trainer(layout, weights);
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(self.config);
         let mut summary = TrainingSummary::default();
+        outcome.curves.reserve(self.config.training.epochs.min(MOST_RESERVED) as usize);
         for number in 1..=self.config.training.epochs as u32 {
             let state = TrainingState { trainer: &mut trainer, running: &mut running, summary: &mut summary };
             let breakdown = self.epoch(number, &mut set, scales, state, &mut batch, observer);
@@ -265,7 +269,7 @@ impl Run<'_> {
         set: &mut TrainingSet<'_>,
         scales: Option<&Scales>,
         state: TrainingState<'_, '_>,
-        batch: &mut Batch,
+        batch: &mut Batch<'_>,
         observer: &mut dyn Observer,
     ) -> Option<Breakdown> {
         let TrainingState { trainer, running, summary } = state;
@@ -275,7 +279,7 @@ impl Run<'_> {
             observer.phase(Phase::Simulate);
             let paths = set.batch(step);
             observer.phase(Phase::Train);
-            batch.fill(self, paths, scales);
+            batch.fill(&self.accounts, paths, scales);
             let report: StepReport = trainer.step(&mut batch.inputs, &batch.moves);
             summary.take(&report, trainer.pnl(), trainer.cost());
             if report.breakdown.is_some() {
@@ -366,28 +370,34 @@ impl Run<'_> {
 }
 
 /// One batch as the trainer sees it.
-#[derive(Default)]
-struct Batch {
+struct Batch<'a> {
+    /// What the network sees.
+    features: Inputs<'a>,
+    /// The batch's own statistics, and its scales by them.
+    fit: ScalesFit<'a>,
+    own: Scales,
     inputs: Vec<f32>,
     moves: Moves<f32>,
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
+    /// Before the first.
+    fn new(config: &'a RunConfig) -> Batch<'a> {
+        let features = Inputs::of(config);
+        let fit = ScalesFit::new(features.clone());
+        Batch { own: fit.scales(), fit, features, inputs: Vec::new(), moves: Moves::default() }
+    }
+
     /// Takes these paths, scaled by `scales` or else by their own statistics.
-    fn fill(&mut self, run: &Run<'_>, paths: &Paths, scales: Option<&Scales>) {
-        let inputs = Inputs::of(run.config);
-        let own;
-        let scales = match scales {
-            Some(fixed) => fixed,
-            None => {
-                let mut fit = ScalesFit::new(inputs.clone());
-                fit.push(paths);
-                own = fit.scales();
-                &own
-            }
-        };
-        inputs.fill(paths, scales, &mut self.inputs);
-        self.moves.fill(paths, &run.accounts, scales);
+    fn fill(&mut self, accounts: &Accounts, paths: &Paths, scales: Option<&Scales>) {
+        if scales.is_none() {
+            self.fit.begin();
+            self.fit.push(paths);
+            self.fit.write_scales(&mut self.own);
+        }
+        let scales = scales.unwrap_or(&self.own);
+        self.features.fill(paths, scales, &mut self.inputs);
+        self.moves.fill(paths, accounts, scales);
     }
 }
 

@@ -13,12 +13,18 @@ pub struct Moments {
 impl Moments {
     /// The moments of a sample, in two passes.
     pub fn of(sample: &[f64]) -> Moments {
-        if sample.is_empty() {
+        Moments::over(sample.iter().copied())
+    }
+
+    /// The same of numbers that come one by one, twice.
+    pub fn over(sample: impl ExactSizeIterator<Item = f64> + Clone) -> Moments {
+        let count = sample.len();
+        if count == 0 {
             return Moments::default();
         }
-        let mean = sample.iter().sum::<f64>() / sample.len() as f64;
-        let squares = sample.iter().map(|x| (x - mean) * (x - mean)).sum();
-        Moments { count: sample.len() as u64, mean, squares }
+        let mean = sample.clone().sum::<f64>() / count as f64;
+        let squares = sample.map(|x| (x - mean) * (x - mean)).sum();
+        Moments { count: count as u64, mean, squares }
     }
 
     /// The moments of both samples together (Chan, Golub, LeVeque 1983).

@@ -19,37 +19,52 @@ section! {
     }
 }
 
-/// A trade of one path that is charged.
-struct Trade<R> {
-    /// Where the price stands that it is made at, among \[T, B\].
-    at: usize,
-    /// Where the position stands that it comes from, among \[D, B\]; `None` if it opens.
-    from: Option<usize>,
-    /// Where the position stands that it leads to; `None` if it closes.
-    to: Option<usize>,
-    /// Change of the position.
-    size: R,
-    /// Cost of one unit.
-    price: R,
+/// The trades of all paths at one point that are charged: from where to where. Rows hold a number a path.
+struct Trades<'a, R> {
+    positions: &'a [R],
+    price: &'a [R],
+    /// Where the prices are that they are made at, among \[T, B\].
+    at: std::ops::Range<usize>,
+    /// Where the positions are that they come from and lead to, among \[D, B\]; `None` if they open or close.
+    from: Option<std::ops::Range<usize>>,
+    to: Option<std::ops::Range<usize>>,
+}
+
+impl<R: Real> Trades<'_, R> {
+    /// Calls `each` with every path, its change of the position and the price.
+    #[inline(always)]
+    fn for_each(&self, mut each: impl FnMut(usize, R, R)) {
+        let prices = self.price[self.at.clone()].iter().copied().enumerate();
+        let held = |row: &Option<std::ops::Range<usize>>| row.clone().map(|row| &self.positions[row]);
+        match (held(&self.from), held(&self.to)) {
+            (Some(from), Some(to)) => {
+                let sizes = to.iter().zip(from).map(|(to, from)| *to - *from);
+                prices.zip(sizes).for_each(|((path, price), size)| each(path, size, price));
+            }
+            (None, Some(to)) => prices.zip(to).for_each(|((path, price), to)| each(path, *to, price)),
+            (Some(from), None) => prices.zip(from).for_each(|((path, price), from)| each(path, -*from, price)),
+            (None, None) => {}
+        }
+    }
 }
 
 impl Proportional {
-    /// Calls `each` for every trade that is charged, point by point, path by path: from nothing to δ_0 if entry costs,
-    /// from δ_{t−1} to δ_t, and at the last price from the last position to nothing if exit costs.
-    fn for_each_trade<R: Real>(&self, book: Book<'_, R>, mut each: impl FnMut(Trade<R>)) {
+    /// The trades that are charged, point by point: from nothing to δ_0 if entry costs, from δ_{t−1} to δ_t, and at the last
+    /// price from the last position to nothing if exit costs.
+    fn trades<'a, R>(&self, book: Book<'a, R>) -> impl Iterator<Item = Trades<'a, R>> {
         let Book { positions, price, batch } = book;
-        let unit = |at: usize| self.unit_cost(price[at]);
-        for at in if self.entry { 0..batch } else { 0..0 } {
-            each(Trade { at, from: None, to: Some(at), size: positions[at], price: unit(at) });
-        }
-        for at in batch..positions.len() {
-            let last = at - batch;
-            each(Trade { at, from: Some(last), to: Some(at), size: positions[at] - positions[last], price: unit(at) });
-        }
-        for path in if self.exit { 0..batch } else { 0..0 } {
-            let (last, at) = (positions.len() - batch + path, price.len() - batch + path);
-            each(Trade { at, from: Some(last), to: None, size: -positions[last], price: unit(at) });
-        }
+        let (held, priced) = (positions.len() / batch, price.len() / batch);
+        let row = move |point: usize| point * batch..(point + 1) * batch;
+        let trades = move |at: usize, from: Option<usize>, to: Option<usize>| Trades {
+            positions,
+            price,
+            at: row(at),
+            from: from.map(row),
+            to: to.map(row),
+        };
+        let entry = self.entry.then(|| trades(0, None, Some(0)));
+        let exit = self.exit.then(|| trades(priced - 1, Some(held - 1), None));
+        entry.into_iter().chain((1..held).map(move |at| trades(at, Some(at - 1), Some(at)))).chain(exit)
     }
 }
 
@@ -65,26 +80,33 @@ impl<R: Real> CostModel<R> for Proportional {
     fn charges(&self, book: Book<'_, R>, out: &mut Vec<R>) {
         out.clear();
         out.resize(book.price.len(), R::ZERO);
-        self.for_each_trade(book, |trade| out[trade.at] += trade.price * trade.size.abs());
+        for trades in self.trades(book) {
+            let out = &mut out[trades.at.clone()];
+            trades.for_each(|path, size, price| out[path] += self.unit_cost(price) * size.abs());
+        }
     }
 
     fn turnover(&self, book: Book<'_, R>, out: &mut Vec<R>) {
         out.clear();
         out.resize(book.batch, R::ZERO);
-        self.for_each_trade(book, |trade| out[trade.at % book.batch] += trade.size.abs());
+        for trades in self.trades(book) {
+            trades.for_each(|path, size, _| out[path] += size.abs());
+        }
     }
 
     /// The slope of |x| at 0 is 0.
     fn backward(&self, book: Book<'_, R>, d_cost: &[R], d_positions: &mut [R]) {
-        self.for_each_trade(book, |trade| {
-            let slope = d_cost[trade.at % book.batch] * trade.price * trade.size.signum0();
-            if let Some(from) = trade.from {
-                d_positions[from] -= slope;
+        for trades in self.trades(book) {
+            let slope = |path: usize, size: R, price: R| d_cost[path] * self.unit_cost(price) * size.signum0();
+            if let Some(from) = &trades.from {
+                let d_from = &mut d_positions[from.clone()];
+                trades.for_each(|path, size, price| d_from[path] -= slope(path, size, price));
             }
-            if let Some(to) = trade.to {
-                d_positions[to] += slope;
+            if let Some(to) = &trades.to {
+                let d_to = &mut d_positions[to.clone()];
+                trades.for_each(|path, size, price| d_to[path] += slope(path, size, price));
             }
-        });
+        }
     }
 }
 

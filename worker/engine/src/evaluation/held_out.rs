@@ -107,7 +107,7 @@ impl HeldOut {
 
     fn valued(&self, paths: &Paths) -> Scenarios {
         let greeks = self.valuation.as_ref().map_or_else(Vec::new, |valuation| valuation.on(paths));
-        Scenarios { paths: paths.clone(), greeks }
+        Scenarios { paths: paths.copy(), greeks }
     }
 
     fn simulate(&self, mut each: impl FnMut(&Paths)) {

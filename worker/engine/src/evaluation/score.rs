@@ -255,7 +255,7 @@ mod tests {
         set.for_each_block(|scenarios| {
             let before = positions(&scenarios.paths);
             for point in [0, 1, 20, 49, 50] {
-                let mut changed = scenarios.paths.clone();
+                let mut changed = scenarios.paths.copy();
                 for path in 0..5 {
                     for later in point..51 {
                         changed.price[[path, later]] *= 1.1;

@@ -69,6 +69,18 @@ pub struct View<'a> {
     pub dt: f64,
 }
 
+impl<'a> View<'a> {
+    /// A path's prices from a point on.
+    fn price(self, path: usize, first: usize) -> &'a [f64] {
+        &self.paths.price.row(path).to_slice().expect("rows of a standard layout")[first..]
+    }
+
+    /// A path's variances from a point on.
+    fn variance(self, path: usize, first: usize) -> &'a [f64] {
+        &self.paths.variance.row(path).to_slice().expect("rows of a standard layout")[first..]
+    }
+}
+
 /// What a feature is, as a function of the paths up to a point.
 pub trait Column: Sync {
     /// Whether it says nothing without a contract.
@@ -81,8 +93,9 @@ pub trait Column: Sync {
         false
     }
 
-    /// The feature's value on one path at one point, before it is scaled. It must not look beyond `point`.
-    fn at(&self, view: View<'_>, path: usize, point: usize) -> f64;
+    /// Writes the feature's values on one path, before they are scaled, at the points from `first` on: as many as `out` has.
+    /// It must not look beyond a point for the value there.
+    fn values(&self, view: View<'_>, path: usize, first: usize, out: &mut [f32]);
 }
 
 impl Features {
@@ -148,16 +161,16 @@ impl<'a> Inputs<'a> {
     pub fn fill<R: Real>(&self, paths: &Paths, scales: &Scales, out: &mut Vec<R>) {
         let (batch, inputs) = (paths.count(), self.features.len());
         let decisions = self.contract.decisions(paths.points());
-        out.clear();
         out.resize(decisions * batch * inputs, R::ZERO);
         let view = self.view(paths);
         for (place, (feature, scale)) in self.features.iter().zip(&scales.features).enumerate() {
             let column = feature.column();
             for path in 0..batch {
-                for point in 0..decisions {
-                    let scaled = scale.apply(column.at(view, path, point) as f32);
-                    out[(point * batch + path) * inputs + place] = R::from_f64(f64::from(scaled));
-                }
+                in_pieces(column, view, path, decisions, |first, values| {
+                    values.iter_mut().for_each(|x| *x = scale.apply(*x));
+                    let places = out[(first * batch + path) * inputs + place..].iter_mut().step_by(batch * inputs);
+                    places.zip(values).for_each(|(out, x)| *out = R::from_f64(f64::from(*x)));
+                });
             }
         }
     }
@@ -186,6 +199,12 @@ impl<'a> ScalesFit<'a> {
         ScalesFit { inputs, fits, price: Fit::default() }
     }
 
+    /// Begins anew.
+    pub fn begin(&mut self) {
+        self.fits.fill(Fit::default());
+        self.price = Fit::default();
+    }
+
     /// Takes one more block of the set.
     pub fn push(&mut self, paths: &Paths) {
         let view = self.inputs.view(paths);
@@ -199,18 +218,38 @@ impl<'a> ScalesFit<'a> {
 
     /// The scales of what was taken.
     pub fn scales(&self) -> Scales {
+        let mut scales = Scales { features: Vec::new(), price: Scale::IDENTITY };
+        self.write_scales(&mut scales);
+        scales
+    }
+
+    /// Writes the scales of what was taken.
+    pub fn write_scales(&self, scales: &mut Scales) {
         let scale = |(feature, fit): (&Feature, &Fit)| {
             if feature.column().is_fed_back() { Scale::IDENTITY } else { fit.scale() }
         };
-        Scales { features: self.inputs.features.iter().zip(&self.fits).map(scale).collect(), price: self.price.scale() }
+        scales.features.clear();
+        scales.features.extend(self.inputs.features.iter().zip(&self.fits).map(scale));
+        scales.price = self.price.scale();
+    }
+}
+
+/// Points whose values are made at a time: a few vectors.
+const PIECE: usize = 64;
+
+/// Calls `each` with the values of a feature at a path's `count` first points, piece by piece, with the first point of each.
+fn in_pieces(column: &dyn Column, view: View<'_>, path: usize, count: usize, mut each: impl FnMut(usize, &mut [f32])) {
+    let mut values = [0.0; PIECE];
+    for first in (0..count).step_by(PIECE) {
+        let values = &mut values[..PIECE.min(count - first)];
+        column.values(view, path, first, values);
+        each(first, values);
     }
 }
 
 fn push_all(fit: &mut Fit, column: &dyn Column, view: View<'_>, decisions: usize) {
     for path in 0..view.paths.count() {
-        for point in 0..decisions {
-            fit.push(column.at(view, path, point) as f32);
-        }
+        in_pieces(column, view, path, decisions, |_, values| fit.push_all(values));
     }
 }
 

@@ -11,7 +11,7 @@ impl Column for PreviousPosition {
     }
 
     /// Before the first point; the network fills in the others as it decides.
-    fn at(&self, _view: View<'_>, _path: usize, _point: usize) -> f64 {
-        0.0
+    fn values(&self, _view: View<'_>, _path: usize, _first: usize, out: &mut [f32]) {
+        out.fill(0.0);
     }
 }

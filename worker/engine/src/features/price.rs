@@ -6,7 +6,7 @@ use super::{Column, View};
 pub(super) struct Price;
 
 impl Column for Price {
-    fn at(&self, view: View<'_>, path: usize, point: usize) -> f64 {
-        view.paths.price[[path, point]]
+    fn values(&self, view: View<'_>, path: usize, first: usize, out: &mut [f32]) {
+        out.iter_mut().zip(view.price(path, first)).for_each(|(out, price)| *out = *price as f32);
     }
 }

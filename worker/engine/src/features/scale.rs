@@ -1,5 +1,7 @@
 //! Scales: how a feature is brought to mean 0 and standard deviation 1.
 
+use crate::lanes::LANES;
+
 /// The z-score of one feature, in f32 as the notebook has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
@@ -24,34 +26,39 @@ impl Scale {
 
 /// Gathers the mean and standard deviation of one feature over a set that comes in blocks.
 ///
-/// Sums are in f64 over deviations from the first value, in the order of arrival: no digits cancel, blocks change no
-/// bit, and a constant feature has exactly its own mean and standard deviation 0, so that it normalises to 0.
+/// Sums are in f64 over deviations from the first value, in lanes, the order of arrival in each: no digits cancel, and a
+/// constant feature has exactly its own mean and standard deviation 0, so that it normalises to 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fit {
     count: u64,
     first: f64,
-    sum: f64,
-    squares: f64,
+    sums: [f64; LANES],
+    squares: [f64; LANES],
 }
 
 impl Fit {
-    pub(super) fn push(&mut self, x: f32) {
-        let x = f64::from(x);
+    /// Takes the values of a path at some points, the first of which is a multiple of the lanes.
+    pub(super) fn push_all(&mut self, values: &[f32]) {
         if self.count == 0 {
-            self.first = x;
+            self.first = values.first().copied().map_or(0.0, f64::from);
         }
-        let deviation = x - self.first;
-        self.count += 1;
-        self.sum += deviation;
-        self.squares += deviation * deviation;
+        self.count += values.len() as u64;
+        for values in values.chunks(LANES) {
+            for ((sum, squares), x) in self.sums.iter_mut().zip(&mut self.squares).zip(values) {
+                let deviation = f64::from(*x) - self.first;
+                *sum += deviation;
+                *squares += deviation * deviation;
+            }
+        }
     }
 
     /// Mean and (n − 1) standard deviation + 1e-6; a single value counts as constant.
     pub(super) fn scale(&self) -> Scale {
         let count = self.count.max(1) as f64;
-        let spread = (self.squares - self.sum * self.sum / count).max(0.0);
+        let [sum, squares] = [self.sums, self.squares].map(|lanes| lanes.iter().sum::<f64>());
+        let spread = (squares - sum * sum / count).max(0.0);
         let variance = spread / (count - 1.0).max(1.0);
-        Scale { mean: (self.first + self.sum / count) as f32, divisor: variance.sqrt() as f32 + 1e-6 }
+        Scale { mean: (self.first + sum / count) as f32, divisor: variance.sqrt() as f32 + 1e-6 }
     }
 }
 
@@ -62,7 +69,7 @@ mod tests {
 
     fn fit(values: &[f32]) -> Scale {
         let mut fit = Fit::default();
-        values.iter().for_each(|x| fit.push(*x));
+        fit.push_all(values);
         fit.scale()
     }
 

@@ -10,7 +10,8 @@ impl Column for TimeToMaturity {
         true
     }
 
-    fn at(&self, view: View<'_>, _path: usize, point: usize) -> f64 {
-        (view.paths.points() - 1 - point) as f64 * view.dt
+    fn values(&self, view: View<'_>, _path: usize, first: usize, out: &mut [f32]) {
+        let last = view.paths.points() - 1;
+        out.iter_mut().zip(first..).for_each(|(out, point)| *out = ((last - point) as f64 * view.dt) as f32);
     }
 }

@@ -6,7 +6,7 @@ use super::{Column, View};
 pub(super) struct Variance;
 
 impl Column for Variance {
-    fn at(&self, view: View<'_>, path: usize, point: usize) -> f64 {
-        view.paths.variance[[path, point]]
+    fn values(&self, view: View<'_>, path: usize, first: usize, out: &mut [f32]) {
+        out.iter_mut().zip(view.variance(path, first)).for_each(|(out, variance)| *out = *variance as f32);
     }
 }

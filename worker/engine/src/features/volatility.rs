@@ -6,7 +6,9 @@ use super::{Column, View};
 pub(super) struct Volatility;
 
 impl Column for Volatility {
-    fn at(&self, view: View<'_>, path: usize, point: usize) -> f64 {
-        view.paths.variance[[path, point]].max(0.0).sqrt()
+    fn values(&self, view: View<'_>, path: usize, first: usize, out: &mut [f32]) {
+        for (out, variance) in out.iter_mut().zip(view.variance(path, first)) {
+            *out = variance.max(0.0).sqrt() as f32;
+        }
     }
 }

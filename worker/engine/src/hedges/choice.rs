@@ -131,7 +131,7 @@ mod tests {
             let dims = Dims { batch: 3, time: 50 };
             for hedge in &config.evaluation.hedges {
                 let before = market.positions(hedge.strategy(), 1.0, scenarios, dims);
-                let mut changed = Scenarios { paths: scenarios.paths.clone(), greeks: scenarios.greeks.clone() };
+                let mut changed = Scenarios { paths: scenarios.paths.copy(), greeks: scenarios.greeks.clone() };
                 let (point, from) = (20, 20 * 3);
                 for path in 0..3 {
                     for later in point..51 {

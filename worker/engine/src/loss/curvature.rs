@@ -1,9 +1,10 @@
 //! How losses curve in what happens on the paths: the outer part of a Gauss–Newton matrix.
 
 /// What a loss curves in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     /// Each path's P&L, gross of costs.
+    #[default]
     Gross,
     /// Each path's P&L, net of costs.
     Net,
@@ -15,7 +16,7 @@ pub enum Outcome {
 /// The Gauss–Newton matrix is JᵀHJ with J = ∂x/∂weights: the curvature of the network's outputs themselves is left out,
 /// and so are the kinks of |Δδ|, which have no curvature on either side. Net P&L moves with the costs' slope, so J has
 /// their subgradient where a loss looks at net P&L, and does not where it curves in gross P&L.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curvature {
     /// What x is.
     pub of: Outcome,
@@ -24,6 +25,12 @@ pub struct Curvature {
 }
 
 impl Curvature {
+    /// Becomes the Hessian with these weights.
+    pub(super) fn take(&mut self, of: Outcome, weights: impl Iterator<Item = f64>) {
+        self.of = of;
+        super::refill(&mut self.weights, weights);
+    }
+
     /// vᵀHv for a change v of the outcomes: Σ c_n (v_n − v̄)², v̄ the mean of v by the weights c.
     pub fn quadratic(&self, change: &[f64]) -> f64 {
         let total: f64 = self.weights.iter().sum();

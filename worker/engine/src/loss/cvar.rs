@@ -1,6 +1,6 @@
 //! Expected shortfall (Rockafellar & Uryasev 2000).
 
-use super::{Curvature, Graded, Objective, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcomes, Units, refill};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::tail_count;
@@ -16,11 +16,11 @@ section! {
 }
 
 impl Cvar {
-    /// The paths from the worst on; among equals the earlier one counts as worse.
-    fn worst_first(net: &[f64]) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..net.len()).collect();
-        order.sort_by(|a, b| net[*a].total_cmp(&net[*b]));
-        order
+    /// Writes the paths from the worst on; among equals the earlier one counts as worse.
+    fn put_worst_first(net: &[f64], order: &mut Vec<usize>) {
+        order.clear();
+        order.extend(0..net.len());
+        order.sort_unstable_by(|a, b| net[*a].total_cmp(&net[*b]).then(a.cmp(b)));
     }
 }
 
@@ -31,33 +31,37 @@ impl Objective for Cvar {
 
     /// At the best w, the mean of the k = n(1 − α) largest losses, of which the last counts by its fraction; the
     /// derivative is the negative weight of each path in that mean.
-    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
-        let net = outcomes.net();
+    fn grade_into(&self, outcomes: Outcomes<'_>, graded: &mut Graded) {
+        let Graded { value, d_pnl, d_cost: net, order } = graded;
+        refill(net, outcomes.each_net());
+        Cvar::put_worst_first(net, order);
         let size = tail_count(net.len(), self.alpha);
-        let mut value = 0.0;
-        let mut d_net = vec![0.0; net.len()];
-        for (rank, path) in Cvar::worst_first(&net).into_iter().enumerate() {
+        *value = 0.0;
+        refill(d_pnl, net.iter().map(|_| 0.0));
+        for (rank, path) in order.iter().enumerate() {
             let share = (size - rank as f64).clamp(0.0, 1.0);
             if share == 0.0 {
                 break;
             }
-            value -= net[path] * share;
-            d_net[path] = -share / size;
+            *value -= net[*path] * share;
+            d_pnl[*path] = -share / size;
         }
-        Graded::of_net(value / size, d_net)
+        *value /= size;
+        graded.mirror();
     }
 
     fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64> {
         let net = outcomes.net();
         let size = tail_count(net.len(), self.alpha);
-        let order = Cvar::worst_first(&net);
+        let mut order = Vec::new();
+        Cvar::put_worst_first(&net, &mut order);
         let Some(quantile) = order.get((size as usize).min(net.len().saturating_sub(1))) else { return Vec::new() };
         let threshold = -net[*quantile];
         net.iter().map(|x| (-x - threshold).max(0.0) / (1.0 - self.alpha)).collect()
     }
 
     /// Piecewise linear: its slope jumps where paths change ranks, and it is flat between.
-    fn curvature(&self, _outcomes: Outcomes<'_>) -> Option<Curvature> {
-        None
+    fn curve_into(&self, _outcomes: Outcomes<'_>, _curvature: &mut Curvature) -> bool {
+        false
     }
 }

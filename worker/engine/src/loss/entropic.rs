@@ -1,6 +1,6 @@
 //! The entropic risk measure (Föllmer & Schied 2002).
 
-use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units, refill};
 use crate::config::Range;
 use crate::config::declare::section;
 
@@ -15,12 +15,11 @@ section! {
 }
 
 impl Entropic {
-    /// exp(−a·(net − min net)), which cannot overflow, with their sum and the least net P&L.
-    fn weights(&self, net: &[f64]) -> (Vec<f64>, f64, f64) {
-        let least = net.iter().copied().fold(f64::INFINITY, f64::min);
-        let weights: Vec<f64> = net.iter().map(|x| libm::exp(-self.risk_aversion * (x - least))).collect();
-        let sum = weights.iter().sum();
-        (weights, sum, least)
+    /// Writes exp(−a·(net − min net)), which cannot overflow; with their sum and the least net P&L.
+    fn weights(&self, outcomes: Outcomes<'_>, weights: &mut Vec<f64>) -> (f64, f64) {
+        let least = outcomes.each_net().fold(f64::INFINITY, f64::min);
+        refill(weights, outcomes.each_net().map(|x| libm::exp(-self.risk_aversion * (x - least))));
+        (weights.iter().sum(), least)
     }
 }
 
@@ -29,24 +28,25 @@ impl Objective for Entropic {
         self.units
     }
 
-    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
-        let net = outcomes.net();
-        let (weights, sum, least) = self.weights(&net);
-        let value = libm::log(sum / net.len() as f64) / self.risk_aversion - least;
-        Graded::of_net(value, weights.iter().map(|weight| -weight / sum).collect())
+    fn grade_into(&self, outcomes: Outcomes<'_>, graded: &mut Graded) {
+        let (sum, least) = self.weights(outcomes, &mut graded.d_pnl);
+        graded.value = libm::log(sum / outcomes.count() as f64) / self.risk_aversion - least;
+        graded.d_pnl.iter_mut().for_each(|weight| *weight = -*weight / sum);
+        graded.mirror();
     }
 
     fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64> {
-        let net = outcomes.net();
-        let (weights, sum, _) = self.weights(&net);
-        let scale = net.len() as f64 / (sum * self.risk_aversion);
+        let mut weights = Vec::new();
+        let (sum, _) = self.weights(outcomes, &mut weights);
+        let scale = outcomes.count() as f64 / (sum * self.risk_aversion);
         weights.iter().map(|weight| weight * scale).collect()
     }
 
     /// a·(diag w − w wᵀ) in the net P&L, with w the softmax of −a·net.
-    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
-        let (weights, sum, _) = self.weights(&outcomes.net());
-        let weights = weights.iter().map(|weight| self.risk_aversion * (weight / sum)).collect();
-        Some(Curvature { of: Outcome::Net, weights })
+    fn curve_into(&self, outcomes: Outcomes<'_>, curvature: &mut Curvature) -> bool {
+        curvature.of = Outcome::Net;
+        let (sum, _) = self.weights(outcomes, &mut curvature.weights);
+        curvature.weights.iter_mut().for_each(|weight| *weight = self.risk_aversion * (*weight / sum));
+        true
     }
 }

@@ -1,6 +1,6 @@
 //! Mean–variance.
 
-use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units, refill};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::Moments;
@@ -20,13 +20,14 @@ impl Objective for MeanVariance {
         self.units
     }
 
-    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
-        let net = outcomes.net();
-        let moments = Moments::of(&net);
-        let count = net.len() as f64;
+    fn grade_into(&self, outcomes: Outcomes<'_>, graded: &mut Graded) {
+        refill(&mut graded.d_pnl, outcomes.each_net());
+        let moments = Moments::of(&graded.d_pnl);
+        let count = outcomes.count() as f64;
         let slope = self.gamma / (count - 1.0);
-        let d_net = net.iter().map(|x| slope * (x - moments.mean()) - 1.0 / count).collect();
-        Graded::of_net(0.5 * self.gamma * moments.variance() - moments.mean(), d_net)
+        graded.value = 0.5 * self.gamma * moments.variance() - moments.mean();
+        graded.d_pnl.iter_mut().for_each(|x| *x = slope * (*x - moments.mean()) - 1.0 / count);
+        graded.mirror();
     }
 
     fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64> {
@@ -36,8 +37,9 @@ impl Objective for MeanVariance {
     }
 
     /// γ/(n − 1)·(I − 11ᵀ/n) in the net P&L.
-    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
+    fn curve_into(&self, outcomes: Outcomes<'_>, curvature: &mut Curvature) -> bool {
         let weight = self.gamma / (outcomes.count() as f64 - 1.0);
-        Some(Curvature { of: Outcome::Net, weights: vec![weight; outcomes.count()] })
+        curvature.take(Outcome::Net, outcomes.pnl.iter().map(|_| weight));
+        true
     }
 }

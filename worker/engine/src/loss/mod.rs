@@ -55,12 +55,16 @@ impl Outcomes<'_> {
 
     /// P&L net of costs.
     pub fn net(&self) -> Vec<f64> {
-        self.pnl.iter().zip(self.cost).map(|(pnl, cost)| pnl - cost).collect()
+        self.each_net().collect()
+    }
+
+    fn each_net(&self) -> impl Iterator<Item = f64> + Clone {
+        self.pnl.iter().zip(self.cost).map(|(pnl, cost)| pnl - cost)
     }
 }
 
 /// The loss of a set of paths with its derivative with respect to each path's P&L and cost.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Graded {
     /// The loss.
     pub value: f64,
@@ -68,14 +72,21 @@ pub struct Graded {
     pub d_pnl: Vec<f64>,
     /// Derivative with respect to each path's cost.
     pub d_cost: Vec<f64>,
+    /// Room to put paths in order.
+    order: Vec<usize>,
 }
 
 impl Graded {
-    /// A loss of net P&L alone: what a cost does is the opposite of what a gain does.
-    fn of_net(value: f64, d_net: Vec<f64>) -> Graded {
-        let d_cost = d_net.iter().map(|d| -d).collect();
-        Graded { value, d_pnl: d_net, d_cost }
+    /// For a loss of net P&L alone: what a cost does is the opposite of what a gain does.
+    fn mirror(&mut self) {
+        refill(&mut self.d_cost, self.d_pnl.iter().map(|d| -d));
     }
+}
+
+/// Has these numbers from now on, and takes memory only for more than there ever were.
+fn refill(numbers: &mut Vec<f64>, with: impl Iterator<Item = f64>) {
+    numbers.clear();
+    numbers.extend(with);
 }
 
 /// A loss: a function of the paths' outcomes, in f64 whatever the network computes in.
@@ -83,15 +94,28 @@ pub trait Objective {
     /// What the P&L is measured in.
     fn units(&self) -> Units;
 
-    /// The loss and its derivatives. NaN where it is undefined, such as a variance of one path.
-    fn grade(&self, outcomes: Outcomes<'_>) -> Graded;
+    /// Writes the loss and its derivatives. NaN where it is undefined, such as a variance of one path.
+    fn grade_into(&self, outcomes: Outcomes<'_>, graded: &mut Graded);
+
+    /// The loss and its derivatives.
+    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
+        let mut graded = Graded::default();
+        self.grade_into(outcomes, &mut graded);
+        graded
+    }
 
     /// Each path's influence ψ, up to a constant: to first order in the sample, the loss is the mean of ψ, so that its
     /// standard error is SD(ψ)/√n (the delta method).
     fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64>;
 
+    /// Writes the loss's Hessian in the paths' outcomes; false for a loss that has none almost everywhere.
+    fn curve_into(&self, outcomes: Outcomes<'_>, curvature: &mut Curvature) -> bool;
+
     /// The loss's Hessian in the paths' outcomes; `None` for a loss that has none almost everywhere.
-    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature>;
+    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
+        let mut curvature = Curvature::default();
+        self.curve_into(outcomes, &mut curvature).then_some(curvature)
+    }
 }
 
 impl Loss {

@@ -1,6 +1,6 @@
 //! The paper's loss.
 
-use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units, refill};
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::Moments;
@@ -20,15 +20,13 @@ impl Objective for VariancePlusCost {
         self.units
     }
 
-    fn grade(&self, outcomes: Outcomes<'_>) -> Graded {
+    fn grade_into(&self, outcomes: Outcomes<'_>, graded: &mut Graded) {
         let pnl = Moments::of(outcomes.pnl);
         let count = outcomes.count() as f64;
         let slope = 2.0 * self.gamma / (count - 1.0);
-        Graded {
-            value: self.gamma * pnl.variance() + Moments::of(outcomes.cost).mean(),
-            d_pnl: outcomes.pnl.iter().map(|x| slope * (x - pnl.mean())).collect(),
-            d_cost: vec![1.0 / count; outcomes.count()],
-        }
+        graded.value = self.gamma * pnl.variance() + Moments::of(outcomes.cost).mean();
+        refill(&mut graded.d_pnl, outcomes.pnl.iter().map(|x| slope * (x - pnl.mean())));
+        refill(&mut graded.d_cost, outcomes.cost.iter().map(|_| 1.0 / count));
     }
 
     fn influence(&self, outcomes: Outcomes<'_>) -> Vec<f64> {
@@ -38,8 +36,9 @@ impl Objective for VariancePlusCost {
     }
 
     /// 2γ/(n − 1)·(I − 11ᵀ/n) in the gross P&L; the mean cost is linear in the costs.
-    fn curvature(&self, outcomes: Outcomes<'_>) -> Option<Curvature> {
+    fn curve_into(&self, outcomes: Outcomes<'_>, curvature: &mut Curvature) -> bool {
         let weight = 2.0 * self.gamma / (outcomes.count() as f64 - 1.0);
-        Some(Curvature { of: Outcome::Gross, weights: vec![weight; outcomes.count()] })
+        curvature.take(Outcome::Gross, outcomes.pnl.iter().map(|_| weight));
+        true
     }
 }

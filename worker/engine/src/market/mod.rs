@@ -36,6 +36,15 @@ pub trait Model {
     /// Writes one path. `price` (currency) and `variance` (per year) have `steps + 1` points.
     fn path(&self, normals: &[f64], price: &mut [f64], variance: &mut [f64]);
 
+    /// Writes several paths, whose normals, prices and variances lie one path after the other: each as [`Model::path`] would.
+    fn paths(&self, normals: &[f64], price: &mut [f64], variance: &mut [f64]) {
+        let points = self.steps() + 1;
+        let rows = price.chunks_exact_mut(points).zip(variance.chunks_exact_mut(points));
+        for (normals, (price, variance)) in normals.chunks_exact(self.normals_per_path()).zip(rows) {
+            self.path(normals, price, variance);
+        }
+    }
+
     /// The source of the training paths' normals under this seed.
     fn training_normals(&self, seed: u64) -> Box<dyn Normals> {
         Box::new(StreamPerPath { purpose: Purpose::TrainingPaths, seed })

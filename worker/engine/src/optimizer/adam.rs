@@ -6,6 +6,7 @@ use super::clip::kl_scale;
 use super::{Batch, Layers, SingularFactor, StepNotes, Stepper, trained};
 use crate::config::Range;
 use crate::config::declare::section;
+use crate::isa::{Isa, Kernel};
 use crate::network::{Layout, Scope};
 use crate::real::Real;
 
@@ -32,6 +33,7 @@ section! {
 /// Adam at work on one range of the weights.
 pub(super) struct AdamStepper<R> {
     settings: Adam,
+    isa: Isa,
     places: Places<usize>,
     first: Vec<R>,
     second: Vec<R>,
@@ -51,6 +53,7 @@ impl<R: Real> AdamStepper<R> {
         let zeros = vec![R::ZERO; places.len()];
         AdamStepper {
             settings: settings.clone(),
+            isa: Isa::detect(),
             places,
             first: zeros.clone(),
             second: zeros.clone(),
@@ -71,13 +74,18 @@ impl<R: Real> AdamStepper<R> {
         let [fresh1, fresh2] = [1.0 - beta1, 1.0 - beta2].map(R::from_f64);
         let weights = &mut weights[self.places.clone()];
         let gradient = &gradient[self.places.clone()];
-        let moments = self.first.iter_mut().zip(&mut self.second).zip(&mut self.proposal);
-        for ((weight, gradient), ((first, second), proposal)) in weights.iter().zip(gradient).zip(moments) {
-            let gradient = *gradient + decay * *weight;
-            *first += fresh1 * (gradient - *first);
-            *second = beta2_r * *second + fresh2 * gradient * gradient;
-            *proposal = step * *first / (second.sqrt() / root + epsilon);
-        }
+        self.isa.run(Propose {
+            step,
+            root,
+            decay,
+            epsilon,
+            beta2: beta2_r,
+            fresh: [fresh1, fresh2],
+            weights,
+            gradient,
+            moments: [&mut self.first, &mut self.second],
+            proposal: &mut self.proposal,
+        });
         let scale = if kl_clip.is_some() { kl_scale(kl_clip, lr, self.along(weights, gradient)) } else { 1.0 };
         if scale < 1.0 {
             let scale = R::from_f64(scale);
@@ -91,6 +99,37 @@ impl<R: Real> AdamStepper<R> {
     fn along(&self, weights: &[R], gradient: &[R]) -> f64 {
         let decayed = |(g, w): (&R, &R)| g.to_f64() + self.settings.weight_decay * w.to_f64();
         self.proposal.iter().zip(gradient.iter().zip(weights).map(decayed)).map(|(p, g)| p.to_f64() * g).sum()
+    }
+}
+
+/// Adam's moments and proposal of a step.
+struct Propose<'a, R> {
+    /// lr/(1 − β₁ᵗ) and √(1 − β₂ᵗ).
+    step: R,
+    root: R,
+    decay: R,
+    epsilon: R,
+    beta2: R,
+    /// 1 − β₁ and 1 − β₂.
+    fresh: [R; 2],
+    weights: &'a [R],
+    gradient: &'a [R],
+    moments: [&'a mut [R]; 2],
+    proposal: &'a mut [R],
+}
+
+impl<R: Real> Kernel for Propose<'_, R> {
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) {
+        let Propose { step, root, decay, epsilon, beta2, fresh, weights, gradient, moments, proposal } = self;
+        let [first, second] = moments;
+        let moments = first.iter_mut().zip(second).zip(proposal);
+        for ((weight, gradient), ((first, second), proposal)) in weights.iter().zip(gradient).zip(moments) {
+            let gradient = *gradient + decay * *weight;
+            *first += fresh[0] * (gradient - *first);
+            *second = beta2 * *second + fresh[1] * gradient * gradient;
+            *proposal = step * *first / (second.sqrt() / root + epsilon);
+        }
     }
 }
 

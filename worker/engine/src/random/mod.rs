@@ -83,7 +83,8 @@ pub struct StreamPerPath {
 impl Normals for StreamPerPath {
     fn fill(&mut self, path: u64, normals: &mut [f64]) {
         let mut stream = Stream::new(self.purpose, self.seed, path);
-        normals.fill_with(|| stream.normal());
+        normals.fill_with(|| stream.uniform());
+        normal::to_normals(normals);
     }
 }
 

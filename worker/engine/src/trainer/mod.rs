@@ -7,6 +7,7 @@ use std::fmt;
 use passes::{BatchInHand, Passes};
 
 use crate::costs::CostModel;
+use crate::lanes::LANES;
 use crate::loss::Objective;
 use crate::network::{Gradient, Layout, Policy};
 use crate::optimizer::{SingularFactor, StepNotes, Stepper, trained};
@@ -145,8 +146,7 @@ impl<'a, R: Real> Trainer<'a, R> {
     }
 
     fn try_step(&mut self, inputs: &mut [R], moves: &Moves<R>, report: &mut StepReport) -> Result<(), Breakdown> {
-        let graded = self.passes.forward(&self.weights, inputs, moves);
-        report.loss = graded.value;
+        report.loss = self.passes.forward(&self.weights, inputs, moves);
         if !report.loss.is_finite() {
             return Err(Breakdown::Loss);
         }
@@ -155,8 +155,7 @@ impl<'a, R: Real> Trainer<'a, R> {
             inputs: None,
             gates: self.stepper.needs_gates().then(|| self.passes.room_for_gates(&mut self.d_gates, moves.dims)),
         };
-        let [d_pnl, d_cost] = [&graded.d_pnl, &graded.d_cost];
-        self.passes.backward(&self.weights, inputs, moves, [d_pnl, d_cost], self.stepper.scope(), out);
+        self.passes.backward_from_loss(&self.weights, inputs, moves, self.stepper.scope(), out);
         report.grad_norm = norm(&self.gradient[self.trained.clone()]);
         if !report.grad_norm.is_finite() {
             return Err(Breakdown::Gradient);
@@ -180,9 +179,13 @@ impl<'a, R: Real> Trainer<'a, R> {
         };
         report.notes = self.stepper.step(&mut self.weights, &mut batch).map_err(Breakdown::Factor)?;
         let (after, before) = (&self.weights[self.trained.clone()], &self.before[self.trained.clone()]);
-        report.step_norm = after.iter().zip(before).map(|(a, b)| square(a.to_f64() - b.to_f64())).sum::<f64>().sqrt();
-        let finite = after.iter().all(|weight| weight.is_finite());
-        if finite { Ok(()) } else { Err(Breakdown::Weight) }
+        report.step_norm = sum_of_squares(after, |place| after[place].to_f64() - before[place].to_f64()).sqrt();
+        // A weight that is not a number, or infinite, makes the norm so.
+        if report.step_norm.is_finite() || after.iter().all(|weight| weight.is_finite()) {
+            Ok(())
+        } else {
+            Err(Breakdown::Weight)
+        }
     }
 
     /// g·min(1, clip/(‖g‖ + 1e-6)), as PyTorch's `clip_grad_norm_`; returns the factor.
@@ -198,9 +201,23 @@ impl<'a, R: Real> Trainer<'a, R> {
 
 /// Euclidean norm, summed in f64.
 fn norm<R: Real>(vector: &[R]) -> f64 {
-    vector.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>().sqrt()
+    sum_of_squares(vector, |place| vector[place].to_f64()).sqrt()
 }
 
-fn square(x: f64) -> f64 {
-    x * x
+/// Σ x² over the places of a vector, in lanes.
+#[inline(always)]
+fn sum_of_squares<R>(vector: &[R], x: impl Fn(usize) -> f64) -> f64 {
+    let mut sums = [0.0; LANES];
+    let whole = vector.len() - vector.len() % LANES;
+    for first in (0..whole).step_by(LANES) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            let x = x(first + lane);
+            *sum += x * x;
+        }
+    }
+    for (place, sum) in (whole..vector.len()).zip(&mut sums) {
+        let x = x(place);
+        *sum += x * x;
+    }
+    sums.iter().sum()
 }

@@ -10,18 +10,34 @@ use crate::real::Real;
 /// Numbers between two rows of gates: rows that lie a power of two apart would all meet in a few lines of the cache.
 const GATE_SLACK: usize = 16;
 
-/// What each path came to, gross P&L and cost, in the loss's units.
+/// What each path came to, gross P&L and cost, in the loss's units, and what the loss makes of it.
 #[derive(Default)]
 struct PathOutcomes<R> {
     pnl: Vec<R>,
     cost: Vec<R>,
+    /// The same in f64.
+    doubles: [Vec<f64>; 2],
+    graded: Graded,
 }
 
 impl<R: Real> PathOutcomes<R> {
-    /// The same in f64.
-    fn doubles(&self) -> [Vec<f64>; 2] {
-        [&self.pnl, &self.cost].map(|values| values.iter().map(|x| x.to_f64()).collect())
+    /// Grades them; NaN if any path's outcome is not finite.
+    fn grade(&mut self, objective: &dyn Objective) {
+        for (doubles, numbers) in self.doubles.iter_mut().zip([&self.pnl, &self.cost]) {
+            refill(doubles, numbers.iter().map(|x| x.to_f64()));
+        }
+        let [pnl, cost] = &self.doubles;
+        objective.grade_into(Outcomes { pnl, cost }, &mut self.graded);
+        if !pnl.iter().chain(cost).all(|x| x.is_finite()) {
+            self.graded.value = f64::NAN;
+        }
     }
+}
+
+/// Has these numbers from now on, and takes memory only for more than there ever were.
+fn refill<T>(numbers: &mut Vec<T>, with: impl Iterator<Item = T>) {
+    numbers.clear();
+    numbers.extend(with);
 }
 
 /// Network, costs and loss, with the room that their passes need.
@@ -33,6 +49,8 @@ pub(super) struct Passes<'a, R> {
     gate_stride: usize,
     d_positions: Vec<R>,
     charges: Vec<R>,
+    /// The derivatives with respect to each path's P&L and cost of a backward pass.
+    d_outcomes: [Vec<R>; 2],
     /// Of the step's own forward pass.
     outcomes: PathOutcomes<R>,
     /// Of a look at other weights.
@@ -41,10 +59,16 @@ pub(super) struct Passes<'a, R> {
 }
 
 /// The gradients of each path's own outcome at the pre-activations, and the loss's Hessian in the outcomes.
+#[derive(Default)]
 struct Tangents<R> {
     gates: Vec<R>,
     head: Vec<R>,
-    curvature: Option<Curvature>,
+    /// Whether the loss has one.
+    curves: bool,
+    curvature: Curvature,
+    /// One a path.
+    ones: Vec<f64>,
+    d_cost: Vec<f64>,
 }
 
 impl<'a, R: Real> Passes<'a, R> {
@@ -61,9 +85,10 @@ impl<'a, R: Real> Passes<'a, R> {
             gate_stride: gates + GATE_SLACK,
             d_positions: Vec::new(),
             charges: Vec::new(),
+            d_outcomes: Default::default(),
             outcomes: PathOutcomes::default(),
             probed: PathOutcomes::default(),
-            tangents: Tangents { gates: Vec::new(), head: Vec::new(), curvature: None },
+            tangents: Tangents::default(),
         }
     }
 
@@ -93,35 +118,40 @@ impl<'a, R: Real> Passes<'a, R> {
         GateRows { rows: buffer, stride: self.gate_stride }
     }
 
-    /// The loss, NaN if any path's outcome is not finite, with its gradient with respect to P&L and cost.
-    pub(super) fn forward(&mut self, weights: &[R], inputs: &mut [R], moves: &Moves<R>) -> Graded {
+    /// The step's own forward pass: its loss, NaN if any path's outcome is not finite.
+    pub(super) fn forward(&mut self, weights: &[R], inputs: &mut [R], moves: &Moves<R>) -> f64 {
         let mut outcomes = std::mem::take(&mut self.outcomes);
-        let graded = self.forward_into(&mut outcomes, weights, inputs, moves);
+        self.forward_into(&mut outcomes, weights, inputs, moves);
         self.outcomes = outcomes;
-        graded
+        self.outcomes.graded.value
     }
 
-    fn forward_into(
-        &mut self,
-        outcomes: &mut PathOutcomes<R>,
-        weights: &[R],
-        inputs: &mut [R],
-        moves: &Moves<R>,
-    ) -> Graded {
+    fn forward_into(&mut self, outcomes: &mut PathOutcomes<R>, weights: &[R], inputs: &mut [R], moves: &Moves<R>) {
         self.policy.forward(weights, inputs, moves.dims);
         let positions = self.policy.positions();
         moves.pnl(positions, &mut outcomes.pnl);
         let book = Book { positions, price: &moves.price, batch: moves.dims.batch };
         self.costs.charges(book, &mut self.charges);
         sum_over_time(&self.charges, moves.dims.batch, &mut outcomes.cost);
-        let [pnl, cost] = outcomes.doubles();
-        let graded = self.objective.grade(Outcomes { pnl: &pnl, cost: &cost });
-        let finite = pnl.iter().chain(&cost).all(|x| x.is_finite());
-        if finite { graded } else { Graded { value: f64::NAN, ..graded } }
+        outcomes.grade(self.objective);
+    }
+
+    /// The backward pass through the step's own forward pass, from the loss.
+    pub(super) fn backward_from_loss(
+        &mut self,
+        weights: &[R],
+        inputs: &[R],
+        moves: &Moves<R>,
+        scope: Scope,
+        out: Gradient<'_, R>,
+    ) {
+        let graded = std::mem::take(&mut self.outcomes.graded);
+        self.backward(weights, inputs, moves, [&graded.d_pnl, &graded.d_cost], scope, out);
+        self.outcomes.graded = graded;
     }
 
     /// The backward pass through the last forward pass, from the derivatives with respect to each path's P&L and cost.
-    pub(super) fn backward(
+    fn backward(
         &mut self,
         weights: &[R],
         inputs: &[R],
@@ -130,33 +160,37 @@ impl<'a, R: Real> Passes<'a, R> {
         scope: Scope,
         out: Gradient<'_, R>,
     ) {
-        let [d_pnl, d_cost] = [d_pnl, d_cost].map(|d| d.iter().copied().map(R::from_f64).collect::<Vec<R>>());
+        for (own, d) in self.d_outcomes.iter_mut().zip([d_pnl, d_cost]) {
+            refill(own, d.iter().copied().map(R::from_f64));
+        }
+        let [d_pnl, d_cost] = &self.d_outcomes;
         let positions = self.policy.positions();
         self.d_positions.clear();
         self.d_positions.resize(positions.len(), R::ZERO);
-        moves.backward(&d_pnl, &mut self.d_positions);
+        moves.backward(d_pnl, &mut self.d_positions);
         let book = Book { positions, price: &moves.price, batch: moves.dims.batch };
-        self.costs.backward(book, &d_cost, &mut self.d_positions);
+        self.costs.backward(book, d_cost, &mut self.d_positions);
         self.policy.backward(weights, inputs, &self.d_positions, scope, out);
     }
 
     /// Fills the tangents: one backward pass with cotangent 1 for each path's own outcome, since no path moves another's.
     fn linearize(&mut self, weights: &[R], inputs: &[R], moves: &Moves<R>, scope: Scope) {
-        let [pnl, cost] = self.outcomes.doubles();
-        self.tangents.curvature = self.objective.curvature(Outcomes { pnl: &pnl, cost: &cost });
-        let Some(curvature) = &self.tangents.curvature else { return };
-        let d_cost = match curvature.of {
-            Outcome::Gross => 0.0,
-            Outcome::Net => -1.0,
-        };
-        let [d_pnl, d_cost] = [1.0, d_cost].map(|d| vec![d; moves.dims.batch]);
-        let mut gates = std::mem::take(&mut self.tangents.gates);
-        let room = self.room_for_gates(&mut gates, moves.dims);
-        let out = Gradient { weights: None, inputs: None, gates: (scope == Scope::All).then_some(room) };
-        self.backward(weights, inputs, moves, [&d_pnl, &d_cost], scope, out);
-        self.tangents.gates = gates;
-        self.tangents.head.clear();
-        self.tangents.head.extend_from_slice(self.policy.head_gradients());
+        let mut tangents = std::mem::take(&mut self.tangents);
+        let [pnl, cost] = &self.outcomes.doubles;
+        tangents.curves = self.objective.curve_into(Outcomes { pnl, cost }, &mut tangents.curvature);
+        if tangents.curves {
+            let d_cost = match tangents.curvature.of {
+                Outcome::Gross => 0.0,
+                Outcome::Net => -1.0,
+            };
+            refill(&mut tangents.ones, pnl.iter().map(|_| 1.0));
+            refill(&mut tangents.d_cost, pnl.iter().map(|_| d_cost));
+            let room = self.room_for_gates(&mut tangents.gates, moves.dims);
+            let out = Gradient { weights: None, inputs: None, gates: (scope == Scope::All).then_some(room) };
+            self.backward(weights, inputs, moves, [&tangents.ones, &tangents.d_cost], scope, out);
+            refill(&mut tangents.head, self.policy.head_gradients().iter().copied());
+        }
+        self.tangents = tangents;
     }
 }
 
@@ -201,15 +235,15 @@ impl<R: Real> Batch<R> for BatchInHand<'_, '_, R> {
             self.passes.linearize(weights, self.inputs, self.moves, self.scope);
             self.linearized = true;
         }
-        let Tangents { gates, head, curvature } = &self.passes.tangents;
+        let Tangents { gates, head, curves, curvature, .. } = &self.passes.tangents;
         let tangents = Signals { gates, gate_stride: self.passes.gate_stride, head };
-        Some(Linearization { seen: self.seen(), tangents, curvature: curvature.as_ref()? })
+        curves.then(|| Linearization { seen: self.seen(), tangents, curvature })
     }
 
     fn loss_at(&mut self, weights: &[R]) -> f64 {
         let mut probed = std::mem::take(&mut self.passes.probed);
-        let graded = self.passes.forward_into(&mut probed, weights, self.inputs, self.moves);
+        self.passes.forward_into(&mut probed, weights, self.inputs, self.moves);
         self.passes.probed = probed;
-        graded.value
+        self.passes.probed.graded.value
     }
 }

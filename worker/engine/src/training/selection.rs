@@ -33,7 +33,10 @@ impl Selection {
         if let Some(loss) = validation_loss
             && self.best.as_ref().is_none_or(|best| loss < best.loss)
         {
-            self.best = Some(Best { epoch, loss, weights: weights.to_vec() });
+            let mut kept = self.best.take().map_or_else(Vec::new, |best| best.weights);
+            kept.clear();
+            kept.extend_from_slice(weights);
+            self.best = Some(Best { epoch, loss, weights: kept });
         }
         let since = epoch - self.best.as_ref().map_or(0, |best| best.epoch);
         self.patience.is_some_and(|patience| since >= patience)

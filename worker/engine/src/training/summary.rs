@@ -27,6 +27,11 @@ struct EpochSummary {
     factor_condition: Option<f64>,
 }
 
+fn cleared(mut samples: Vec<f32>) -> Vec<f32> {
+    samples.clear();
+    samples
+}
+
 impl TrainingSummary {
     /// Takes one batch.
     pub(crate) fn take(&mut self, report: &StepReport, pnl: &[f32], cost: &[f32]) {
@@ -51,10 +56,13 @@ impl TrainingSummary {
     /// Ends the epoch, and makes its row of the curves: the means of its batches' losses and of the norms of their
     /// gradients and steps, the last damping and trust ratio, the worst condition number, and the statistics of its paths.
     pub(crate) fn end_epoch(&mut self, number: u32) -> Epoch {
-        let moments = |values: &[f32]| Moments::of(&values.iter().copied().map(f64::from).collect::<Vec<f64>>());
+        let moments = |values: &[f32]| Moments::over(values.iter().copied().map(f64::from));
         let (pnl, cost) = (moments(&self.epoch.pnl), moments(&self.epoch.cost));
         let batches = f64::from(self.epoch.batches);
         let epoch = std::mem::take(&mut self.epoch);
+        // The next one's samples go where this one's were.
+        self.epoch.pnl = cleared(epoch.pnl);
+        self.epoch.cost = cleared(epoch.cost);
         self.pnl = self.pnl.merge(pnl);
         self.cost = self.cost.merge(cost);
         let finite = |number: f64| number.is_finite().then_some(number);

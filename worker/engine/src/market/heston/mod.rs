@@ -6,9 +6,13 @@ mod reversion;
 
 pub(crate) use reversion::{LEAST_XI, Reversion};
 
+use euler::Absorption;
+
 use super::{Model, numpy_normals};
 use crate::config::declare::{choices, section};
 use crate::config::{Field, KeyError, Range};
+use crate::isa::Isa;
+use crate::lanes::LANES;
 use crate::random::{Normals, Purpose, StreamPerPath};
 
 choices! {
@@ -117,6 +121,21 @@ impl Model for Heston {
         }
     }
 
+    fn paths(&self, normals: &[f64], price: &mut [f64], variance: &mut [f64]) {
+        let (points, taken) = (self.steps() + 1, self.normals_per_path());
+        let groups = normals.chunks(LANES * taken).zip(price.chunks_mut(LANES * points));
+        for ((normals, price), variance) in groups.zip(variance.chunks_mut(LANES * points)) {
+            if self.scheme == Scheme::Absorption && normals.len() == LANES * taken {
+                Isa::detect().run(Absorption { heston: self, normals, price, variance });
+            } else {
+                let rows = price.chunks_exact_mut(points).zip(variance.chunks_exact_mut(points));
+                for (normals, (price, variance)) in normals.chunks_exact(taken).zip(rows) {
+                    self.path(normals, price, variance);
+                }
+            }
+        }
+    }
+
     fn training_normals(&self, seed: u64) -> Box<dyn Normals> {
         match (self.generator, self.generator_seed) {
             (Generator::NumpyMt19937, Some(seed)) => numpy_normals(seed, self.generator_skip.unwrap_or(0)),
@@ -145,6 +164,23 @@ mod tests {
         heston.path(&golden.numbers("heston.normals"), &mut price, &mut variance);
         for (ours, expected) in [(price, "heston.absorption.price"), (variance, "heston.absorption.variance")] {
             golden::assert_close(&ours, &golden.numbers(expected), 1e-14);
+        }
+    }
+
+    #[test]
+    fn paths_together_have_the_bits_of_each_alone() {
+        for scheme in [Scheme::Absorption, Scheme::FullTruncation, Scheme::Qe] {
+            let heston = Heston { scheme, xi: 1.0, mu: 0.03, steps: 7, ..Heston::default() };
+            let together = simulate(&heston, 21);
+            for path in 0..21 {
+                let mut normals = vec![0.0; heston.normals_per_path()];
+                StreamPerPath { purpose: Purpose::Test, seed: 0 }.fill(path, &mut normals);
+                let (mut price, mut variance) = ([0.0; 8], [0.0; 8]);
+                heston.path(&normals, &mut price, &mut variance);
+                let row = path as usize;
+                assert_eq!(together.price.row(row).to_slice(), Some(&price[..]), "{scheme:?}, path {path}");
+                assert_eq!(together.variance.row(row).to_slice(), Some(&variance[..]), "{scheme:?}, path {path}");
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::Shape;
 use super::fast::{BLOCK, GATES, Trace, padded};
 use super::forward::Rows;
+use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Lanes, Vector, add_outer, copy_short, unrolled};
 use crate::network::{Dims, GateRows};
@@ -14,30 +15,30 @@ const TILE_VECTORS: usize = 4;
 #[derive(Default)]
 pub(super) struct BackwardWeights {
     /// The recurrent weights, in groups of four vectors' columns, of which the last can be narrower: \[·, 4H, 32\].
-    recurrent: Vec<f32>,
+    recurrent: Aligned<f32>,
     /// \[I, 4H\]
-    inputs: Vec<f32>,
+    inputs: Aligned<f32>,
     /// \[H\], and zeros.
-    head: Vec<f32>,
+    head: Aligned<f32>,
     /// c before the first point: \[H\].
-    start: Vec<f32>,
+    start: Aligned<f32>,
 }
 
 /// What a backward pass needs for the time being.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// At the gates' pre-activations of a block at one point: \[BLOCK, `stride`\].
-    d_gates: Vec<f32>,
+    d_gates: Aligned<f32>,
     /// At h and c: \[BLOCK, H\].
-    d_state: Vec<f32>,
-    d_cell: Vec<f32>,
+    d_state: Aligned<f32>,
+    d_cell: Aligned<f32>,
     /// The inputs and a one: \[BLOCK, I + 1\].
-    inputs_and_one: Vec<f32>,
+    inputs_and_one: Aligned<f32>,
     /// Of the recurrent weights, the input weights and the bias: \[H/8, H + I + 1, 4, 8\].
-    d_weights: Vec<f32>,
+    d_weights: Aligned<f32>,
     /// \[H\], and of the bias, in lanes that are yet to be added up.
-    d_head: Vec<f32>,
-    d_head_bias: Vec<f32>,
+    d_head: Aligned<f32>,
+    d_head_bias: Aligned<f32>,
 }
 
 /// Numbers from one path's gradient at the gates to the next one's: off the powers of two, which would all meet in a few
@@ -56,8 +57,8 @@ impl BackwardWeights {
     pub(super) fn pack(&mut self, shape: Shape, weights: &[f32]) {
         let Shape { inputs, hidden } = shape;
         let (tensors, width) = (shape.tensors(weights), padded(hidden));
-        self.recurrent.resize(4 * width * width, 0.0);
-        self.inputs.resize(inputs * 4 * width, 0.0);
+        self.recurrent.resize(4 * width * width);
+        self.inputs.resize(inputs * 4 * width);
         for gate in 0..4 {
             for unit in 0..hidden {
                 let (row, place) = (gate * hidden + unit, gate_place(gate, unit));
@@ -72,9 +73,9 @@ impl BackwardWeights {
                 }
             }
         }
-        self.head.resize(width, 0.0);
+        self.head.resize(width);
         self.head[..hidden].copy_from_slice(tensors.head);
-        self.start.resize(width, 0.0);
+        self.start.resize(width);
     }
 }
 
@@ -83,13 +84,13 @@ impl Scratch {
     pub(super) fn prepare(&mut self, shape: Shape) {
         let Shape { inputs, hidden } = shape;
         let width = padded(hidden);
-        self.d_gates.resize(BLOCK * stride(hidden), 0.0);
-        self.d_state.resize(BLOCK * width, 0.0);
-        self.d_cell.resize(BLOCK * width, 0.0);
-        self.inputs_and_one.resize(BLOCK * (inputs + 1), 0.0);
-        self.d_weights.resize(width / LANES * (hidden + inputs + 1) * GATES, 0.0);
-        self.d_head.resize(width, 0.0);
-        self.d_head_bias.resize(LANES, 0.0);
+        self.d_gates.resize(BLOCK * stride(hidden));
+        self.d_state.resize(BLOCK * width);
+        self.d_cell.resize(BLOCK * width);
+        self.inputs_and_one.resize(BLOCK * (inputs + 1));
+        self.d_weights.resize(width / LANES * (hidden + inputs + 1) * GATES);
+        self.d_head.resize(width);
+        self.d_head_bias.resize(LANES);
         for sums in [&mut self.d_weights, &mut self.d_head, &mut self.d_head_bias] {
             sums.fill(0.0);
         }

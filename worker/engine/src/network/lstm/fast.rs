@@ -7,6 +7,7 @@
 use super::Shape;
 use super::backward::{Backward, BackwardWeights, Scratch};
 use super::forward::{Forward, ForwardWeights};
+use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::network::{Dims, Gradient, InputShape, Lstm, Policy, Scope};
@@ -27,11 +28,11 @@ pub(super) fn padded(hidden: usize) -> usize {
 #[derive(Default)]
 pub(super) struct Trace {
     /// Activated gates: \[D, B, H/8, 4, 8\].
-    pub(super) gates: Vec<f32>,
+    pub(super) gates: Aligned<f32>,
     /// c_t, tanh c_t and h_t: \[D, B, H\].
-    pub(super) cell: Vec<f32>,
-    pub(super) cell_tanh: Vec<f32>,
-    pub(super) state: Vec<f32>,
+    pub(super) cell: Aligned<f32>,
+    pub(super) cell_tanh: Aligned<f32>,
+    pub(super) state: Aligned<f32>,
     /// δ_t: \[D, B\].
     pub(super) positions: Vec<f32>,
 }
@@ -74,9 +75,9 @@ impl FastLstm {
         let (rows, width) = (dims.batch * dims.time, padded(self.shape.hidden));
         self.dims = dims;
         let Trace { gates, cell, cell_tanh, state, positions } = &mut self.trace;
-        gates.resize(rows * 4 * width, 0.0);
+        gates.resize(rows * 4 * width);
         for states in [cell, cell_tanh, state] {
-            states.resize(rows * width, 0.0);
+            states.resize(rows * width);
         }
         positions.resize(rows, 0.0);
     }

@@ -3,6 +3,7 @@
 
 use super::Shape;
 use super::fast::{BLOCK, GATES, Trace, padded};
+use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Lanes, Vector, add_outer, unrolled};
 use crate::network::Dims;
@@ -13,12 +14,12 @@ pub(super) struct ForwardWeights {
     /// For each eight units: the sum of the biases, then the weights of each input, then those of each h, every one as
     /// the four gates' vectors i, f, g, o: \[H/8, 1 + I + H, 4, 8\]. Those of i, f and o are halved, for
     /// σ(x) = ½ + ½ tanh(x/2). Units beyond H have zeros, and stay at zero.
-    panels: Vec<f32>,
+    panels: Aligned<f32>,
     /// \[H\], and zeros.
-    head: Vec<f32>,
+    head: Aligned<f32>,
     head_bias: f32,
     /// h and c before the first point: \[BLOCK, H\].
-    start: Vec<f32>,
+    start: Aligned<f32>,
 }
 
 impl ForwardWeights {
@@ -27,7 +28,7 @@ impl ForwardWeights {
         let Shape { inputs, hidden } = shape;
         let tensors = shape.tensors(weights);
         let depth = 1 + inputs + hidden;
-        self.panels.resize(padded(hidden) / LANES * depth * GATES, 0.0);
+        self.panels.resize(padded(hidden) / LANES * depth * GATES);
         for (block, panel) in self.panels.chunks_exact_mut(depth * GATES).enumerate() {
             let units = LANES.min(hidden - block * LANES);
             for gate in 0..4 {
@@ -42,10 +43,10 @@ impl ForwardWeights {
                 }
             }
         }
-        self.head.resize(padded(hidden), 0.0);
+        self.head.resize(padded(hidden));
         self.head[..hidden].copy_from_slice(tensors.head);
         self.head_bias = tensors.head_bias[0];
-        self.start.resize(BLOCK * padded(hidden), 0.0);
+        self.start.resize(BLOCK * padded(hidden));
     }
 }
 
@@ -201,9 +202,9 @@ impl Step<'_> {
         let mut sums = [Vector::<N>::load_all::<V>(bias); R];
         features.multiply(&mut sums, of_inputs);
         states.multiply(&mut sums, of_states);
-        let mut tile = [[0.0; GATES]; R];
-        unrolled!(r in R, unrolled!(v in V, sums[r][v].store(&mut tile[r][v * N..])));
-        for (r, tile) in tile.iter().enumerate() {
+        let mut tile = Tile([[0.0; GATES]; R]);
+        unrolled!(r in R, unrolled!(v in V, sums[r][v].store(&mut tile.0[r][v * N..])));
+        for (r, tile) in tile.0.iter().enumerate() {
             let here = (row + r) * width + block * LANES;
             let [i, f, g, o] = Lanes::load_all(tile);
             let (i, f, g, o) = (i.sigmoid_of_twice(), f.sigmoid_of_twice(), g.tanh(), o.sigmoid_of_twice());
@@ -216,6 +217,10 @@ impl Step<'_> {
         }
     }
 }
+
+/// Some rows' gates on their way from the product to the activations, without a vector that crosses from line to line.
+#[repr(align(64))]
+struct Tile<const R: usize>([[f32; GATES]; R]);
 
 /// The left rows of a product: `R` rows of a matrix, of which each has `depth` numbers.
 #[derive(Clone, Copy)]

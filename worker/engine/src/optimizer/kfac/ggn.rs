@@ -19,13 +19,7 @@ pub(super) struct Model<R> {
 impl<R: Real> Model<R> {
     pub(super) fn new(blocks: Vec<Block>) -> Model<R> {
         let layers = blocks.into_iter().map(|block| (block.room(), block)).map(|(room, block)| (block, room));
-        Model {
-            layers: layers.collect(),
-            direction: Vec::new(),
-            read: Vec::new(),
-            said: Vec::new(),
-            moved: Vec::new(),
-        }
+        Model { layers: layers.collect(), direction: Vec::new(), read: Vec::new(), said: Vec::new(), moved: Vec::new() }
     }
 
     /// J·d: how each path's outcome moves, to first order, when the weights move by `change` (in their layout).

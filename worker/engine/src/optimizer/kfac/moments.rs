@@ -2,6 +2,7 @@
 
 use nalgebra::DMatrix;
 
+use crate::aligned::Aligned;
 use crate::isa::{Isa, Kernel};
 use crate::lanes::{Vector, add_outer, copy_short, unrolled};
 use crate::real::Real;
@@ -30,7 +31,7 @@ pub(super) struct OuterSum<R> {
     sums: Vec<f64>,
     /// The rows of a chunk, \[CHUNK, `width`\], with zeros behind their numbers; packed, as rows that lie a power of two
     /// apart would all meet in a few lines of the cache.
-    chunk: Vec<R>,
+    chunk: Aligned<R>,
     /// How many there are so far.
     filled: usize,
     /// The chunk in f64, where it is summed so.
@@ -45,7 +46,7 @@ impl<R: Real> OuterSum<R> {
             cols,
             precision,
             sums: vec![0.0; width * width],
-            chunk: vec![R::ZERO; CHUNK * width],
+            chunk: Aligned::zeros(CHUNK * width),
             filled: 0,
             doubles: Vec::new(),
         }

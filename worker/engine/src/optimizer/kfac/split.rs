@@ -58,7 +58,8 @@ pub(super) fn damped(split: DampingSplit, damping: f64, inputs: &DMatrix<f64>, o
 /// π = √((tr A/dim A)/(tr G/dim G)), which makes both factors' damping the same part of their mean eigenvalue; 1 if a
 /// trace is zero.
 pub(super) fn pi(inputs: &DMatrix<f64>, outputs: &DMatrix<f64>) -> f64 {
-    let mean = |factor: &DMatrix<f64>| factor.diagonal().iter().sum::<f64>() / factor.nrows() as f64;
+    let trace = |factor: &DMatrix<f64>| (0..factor.nrows()).map(|place| factor[(place, place)]).sum::<f64>();
+    let mean = |factor: &DMatrix<f64>| trace(factor) / factor.nrows() as f64;
     let (a, g) = (mean(inputs), mean(outputs));
     if a > 0.0 && g > 0.0 { (a / g).sqrt() } else { 1.0 }
 }
