@@ -150,7 +150,7 @@ proptest! {
 
     #[test]
     fn heartbeats_come_back(worker_id: u64, held in vec((run_id(), any::<[u32; 3]>()), 0..5)) {
-        let held = held.into_iter().map(|(run_id, [attempt, epoch, epochs])| Held { run_id, attempt, epoch, epochs });
+        let held = held.into_iter().map(|(run_id, [attempt, epoch, epochs])| Held { run_id, attempt, epoch, epochs, loss: (epoch > 0).then_some(0.5) });
         let heartbeat = Heartbeat { worker_id, held: held.collect() };
         prop_assert_eq!(Heartbeat::try_from(travel(v1::HeartbeatRequest::from(heartbeat.clone()))), Ok(heartbeat));
     }
@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn welcomes_come_back(worker_id: u64, millis in 1_u64..1_000_000, max_batch_bytes: u64) {
-        let welcome = Welcome { worker_id, heartbeat_interval: Duration::from_millis(millis), max_batch_bytes };
+        let welcome = Welcome { worker_id, heartbeat_interval: Duration::from_millis(millis), max_batch_bytes, task_timeout: (millis > 5).then(|| Duration::from_millis(millis)) };
         prop_assert_eq!(Welcome::try_from(travel(v1::JoinResponse::from(welcome))), Ok(welcome));
     }
 
