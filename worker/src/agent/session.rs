@@ -314,6 +314,11 @@ impl Session {
         std::mem::take(&mut self.replacements)
     }
 
+    /// Whether the coordinator has said that there will be no more tasks.
+    pub fn is_told(&self) -> bool {
+        self.finished
+    }
+
     /// What was done so far.
     pub fn summary(&self) -> AgentSummary {
         self.clerk.summary(self.desk.len())

@@ -1,5 +1,6 @@
 //! The dispatcher alone: no runtime, and a clock that the test turns.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use sweep::ledger::{LedgerConfig, Millis, WorkerId, WorkerInfo};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::dispatcher::{Dispatcher, Step, Terms};
+use super::super::dispatcher::{Arms, Dispatcher, Step, Terms};
 use super::super::fingerprint::fingerprint;
 use super::super::group::{Part, Rhythm};
 use super::super::message::{Content, Control, Delivered, LeaseReply, Message};
@@ -27,6 +28,8 @@ fn world_of(planner: Box<dyn Planner + Send>) -> World {
         rhythm: Rhythm { interval: Duration::from_secs(1), bytes: 1_000, records: 100 },
         farewell: Duration::from_secs(5),
         objective: Some("test.loss".into()),
+        strikes: BTreeMap::new(),
+        arms: Arms::of(Arc::new(Source)),
     };
     let (sender, returns) = mpsc::unbounded_channel();
     World { dispatcher: Dispatcher::new(terms, planner, sender), returns, now: Millis(0) }
@@ -195,7 +198,10 @@ fn a_task_that_loses_its_workers_is_stored_as_a_failure() {
         }
         world.now = Millis(round * 60_000 + 30_000);
         if round < 2 {
-            let _ = world.advance();
+            let Step::Go { part: Some(mut part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };
+            let strikes = vec![(task(0).run_id, round as u16 + 1)];
+            assert_eq!((part.take_strikes(), part.tasks().count()), (Some(strikes), 0), "for a later coordinator");
+            world.stored();
         }
     }
     let Step::Go { part: Some(part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };

@@ -212,6 +212,17 @@ impl Ledger {
         self.slots.get(&run_id).map(|&slot| self.entry(slot).phase)
     }
 
+    /// Who runs a leased task beside the one that has the lease.
+    pub fn backup(&self, run_id: RunId) -> Option<WorkerId> {
+        self.backups.get(self.slots.get(&run_id)?).copied()
+    }
+
+    /// Whether what is being stored of a task is a result, and no failure.
+    pub fn is_storing_result(&self, run_id: RunId) -> bool {
+        let storing = self.slots.get(&run_id).and_then(|slot| self.storing.get(slot));
+        storing.is_some_and(|storing| matches!(storing.what, report::Stored::Result(_)))
+    }
+
     /// The tasks that have not ended and of which attempts count, with how many. What a later coordinator is to know:
     /// it passes them to [`Ledger::submit_with_strikes`].
     pub fn strikes(&self) -> impl Iterator<Item = (RunId, u16)> {
