@@ -74,6 +74,9 @@ pub struct RunArgs {
     /// How long one attempt at a task may take, e.g. 90s, 15m, 2h; it then counts as failed [default: no limit]
     #[arg(long, value_name = "D")]
     pub task_timeout: Option<Timeout>,
+    /// How long a worker may be silent before its tasks are given to others
+    #[arg(long, value_name = "D", default_value = "30s")]
+    pub lease_ttl: Timeout,
     /// No progress and no table, only warnings and errors
     #[arg(long, short)]
     pub quiet: bool,

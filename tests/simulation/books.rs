@@ -54,6 +54,8 @@ pub(crate) type Transition = (&'static str, &'static str);
 struct Known {
     node: usize,
     life: u32,
+    /// When the coordinator heard of it last.
+    heard: u64,
     /// What it listed last.
     held: Vec<Held>,
 }
@@ -118,8 +120,8 @@ impl Books {
         self.deaths.insert((node, life), now);
     }
 
-    pub(crate) fn joined(&mut self, worker: WorkerId, node: usize, life: u32) {
-        self.known.insert(worker, Known { node, life, held: Vec::new() });
+    pub(crate) fn joined(&mut self, worker: WorkerId, node: usize, life: u32, now: u64) {
+        self.known.insert(worker, Known { node, life, heard: now, held: Vec::new() });
     }
 
     /// A new coordinator, which knows what is on the disk and nothing else.
@@ -141,9 +143,10 @@ impl Books {
         self.known.get(&worker).map(|known| (known.node, known.life))
     }
 
-    /// When a worker's process died, if it has.
+    /// When a worker's process died, if it has, or was heard of after that: news travel slowly.
     pub(crate) fn death(&self, worker: WorkerId) -> Option<u64> {
-        self.deaths.get(&self.who(worker)?).copied()
+        let known = self.known.get(&worker)?;
+        self.deaths.get(&(known.node, known.life)).map(|death| known.heard.max(*death))
     }
 
     /// A row of the table was seen.
@@ -156,9 +159,10 @@ impl Books {
         (1..=self.places.len() as u128).contains(&number).then(|| number as usize - 1)
     }
 
-    pub(crate) fn heartbeat(&mut self, worker: WorkerId, held: &[Held]) {
+    pub(crate) fn heartbeat(&mut self, worker: WorkerId, held: &[Held], now: u64) {
         let Some(known) = self.known.get_mut(&worker) else { return };
         known.held = held.to_vec();
+        known.heard = now;
         let listed: BTreeSet<usize> = held.iter().filter_map(|held| self.index(held.run_id)).collect();
         for &index in &listed {
             self.see(index, Some(worker), "listed by a");

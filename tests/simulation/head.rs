@@ -163,7 +163,7 @@ impl World {
             Request::Heartbeat(heartbeat) => {
                 let (reply, answer) = oneshot::channel();
                 let worker = WorkerId(heartbeat.worker_id);
-                self.books.heartbeat(worker, &heartbeat.held);
+                self.books.heartbeat(worker, &heartbeat.held, now);
                 cause = "listed";
                 (Message::Heartbeat { worker, held: heartbeat.held, reply }, Awaited::Ordered(answer))
             }
@@ -338,7 +338,7 @@ impl World {
         for (node, life, number, answer) in answers {
             match &answer {
                 Ok(Answer::Acknowledged(verdicts)) => self.acknowledged(verdicts)?,
-                Ok(Answer::Joined(welcome)) => self.books.joined(WorkerId(welcome.worker_id), node, life),
+                Ok(Answer::Joined(welcome)) => self.books.joined(WorkerId(welcome.worker_id), node, life, self.now),
                 _ => {}
             }
             self.send_answer(node, life, number, answer);

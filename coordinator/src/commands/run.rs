@@ -234,6 +234,9 @@ fn compute(
         let options = FleetOptions {
             listen: args.listen,
             max_attempts: args.max_attempts,
+            lease_ttl: args.lease_ttl.0,
+            // Several heartbeats fit into a lease: one may be lost.
+            heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
             strikes: store.with(|store| store.strikes())?,
             ..FleetOptions::default()

@@ -232,6 +232,8 @@ impl Dispatcher {
             if !error.passes() {
                 return Err(error.into());
             }
+            // Some wait for this part, of whose records they had others; the rest will report again as well.
+            self.group.promise.waiters.clear();
             let wait = self.paused.map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(LONGEST_PAUSE));
             tracing::error!(
                 "paused: {error}; results are kept where they are, and stored when there is room ({wait:?})"

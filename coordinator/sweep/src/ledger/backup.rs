@@ -76,6 +76,8 @@ impl Ledger {
             let &Held { granted, attempt, .. } = second.leases.get(&slot)?;
             Some(Place::Leased { worker, granted, attempt })
         });
+        // That the attempt before was counted says nothing of the backup's, which is the attempt that counts from now on.
+        self.entry_mut(slot).struck &= place.is_none();
         self.put(slot, place.unwrap_or(Place::Queued));
     }
 }

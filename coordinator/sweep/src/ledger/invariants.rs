@@ -132,7 +132,9 @@ fn strikes_are_bounded(ledger: &Ledger) -> Result<(), String> {
             format!("{} has {strikes} strikes in {attempts} attempts, of {limit} allowed", entry.run_id())
         })?;
         let told = ledger.struck.contains(&slot);
-        let open = !matches!(phase, Phase::Done(_) | Phase::Failed);
+        // A task that had failed has ended, whatever comes of a late result.
+        let had_failed = ledger.storing.get(&slot).is_some_and(|storing| storing.had_failed);
+        let open = !matches!(phase, Phase::Done(_) | Phase::Failed) && !had_failed;
         holds(told == (open && strikes > 0), || format!("{} has {strikes} strikes and told is {told}", entry.run_id()))
     })
 }

@@ -382,3 +382,17 @@ fn strikes_are_told_until_the_task_has_ended() {
     assert_eq!(store(&mut ledger, a, 0, 2), Some(Status::Ok));
     assert_eq!((told(&ledger), ledger.strike_changes()), (vec![(run_id(1), 1)], 2));
 }
+
+#[test]
+fn a_task_that_times_out_on_whoever_runs_it_is_given_up_backups_or_not() {
+    let mut ledger = ledger(1);
+    let workers = [join(&mut ledger, 0, "a"), join(&mut ledger, 0, "b")];
+    let mut attempt = ledger.lease(Millis(0), workers[0], 1).unwrap()[0].attempt;
+    for round in 0..3 {
+        let [first, second] = [workers[round % 2], workers[(round + 1) % 2]];
+        let backup = ledger.back_up(Millis(0), second, run_id(0)).unwrap().unwrap();
+        let decision = ledger.report(first, run_id(0), attempt, failed(FailureReason::TimedOut));
+        assert_eq!(matches!(decision, Decision::GiveUp { .. }), round == 2, "round {round}: {decision:?}");
+        attempt = backup.attempt;
+    }
+}
