@@ -10,7 +10,7 @@ use engine::{Preset, RunId, RunRecord, Value};
 use results::{PlanTable, RowLabels, Store, StoreError, SweptColumn, SweptKind};
 use sweep::plan::Plan;
 
-use crate::fleet::{Sink, SinkError, TaskSource};
+use crate::fleet::{Sink, SinkError, Strikes, TaskSource};
 
 /// The plan as the fleet sees it.
 pub struct PlanTasks {
@@ -41,6 +41,10 @@ impl TaskSource for PlanTasks {
 
     fn overrides(&self, index: u64) -> Vec<(String, Value)> {
         self.plan.overrides(index)
+    }
+
+    fn arm(&self, index: u64) -> u32 {
+        self.plan.get(index).arm
     }
 
     fn config_json(&self, index: u64) -> String {
@@ -133,14 +137,28 @@ impl SharedStore {
     }
 }
 
+/// A full disk is somebody's to clear; whatever else is wrong will not pass by itself.
+fn sink_error(error: StoreError) -> SinkError {
+    match error {
+        StoreError::NoSpace { .. } => SinkError::passing(error),
+        _ => SinkError::new(error),
+    }
+}
+
 impl Sink for SharedStore {
     async fn append(&mut self, records: Vec<RunRecord>) -> Result<(), SinkError> {
         let store = self.clone();
         let count = records.len();
         let stored: Result<Result<(), StoreError>, _> =
             tokio::task::spawn_blocking(move || store.with(|store| store.append(&records))).await;
-        stored.map_err(SinkError::new)?.map_err(SinkError::new)?;
+        stored.map_err(SinkError::new)?.map_err(sink_error)?;
         tracing::debug!(records = count, "part stored");
         Ok(())
+    }
+
+    async fn keep_strikes(&mut self, strikes: Strikes) -> Result<(), SinkError> {
+        let store = self.clone();
+        let kept = tokio::task::spawn_blocking(move || store.with(|store| store.keep_strikes(&strikes))).await;
+        kept.map_err(SinkError::new)?.map_err(sink_error)
     }
 }

@@ -16,7 +16,7 @@ pub use error::{Problem, WireError};
 pub use version::{VersionMismatch, check_versions};
 
 /// The version of this protocol: raised whenever an older coordinator or worker could misunderstand it.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The encoded descriptors of the protocol, for the server's reflection service.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("fleet_descriptor");

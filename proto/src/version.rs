@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_message_says_which_side_is_behind() {
         let newer = check_versions(&request(PROTOCOL_VERSION + 1, engine::NUMERIC_VERSION)).unwrap_err();
-        assert_eq!(newer.to_string(), "worker 0.1.0 speaks protocol 2, this coordinator 1: upgrade the coordinator");
+        assert_eq!(newer.to_string(), "worker 0.1.0 speaks protocol 3, this coordinator 2: upgrade the coordinator");
         let older = check_versions(&request(PROTOCOL_VERSION, engine::NUMERIC_VERSION - 1)).unwrap_err();
         let numeric = engine::NUMERIC_VERSION;
         assert_eq!(

@@ -150,7 +150,7 @@ proptest! {
 
     #[test]
     fn heartbeats_come_back(worker_id: u64, held in vec((run_id(), any::<[u32; 3]>()), 0..5)) {
-        let held = held.into_iter().map(|(run_id, [attempt, epoch, epochs])| Held { run_id, attempt, epoch, epochs });
+        let held = held.into_iter().map(|(run_id, [attempt, epoch, epochs])| Held { run_id, attempt, epoch, epochs, loss: (epoch > 0).then_some(0.5) });
         let heartbeat = Heartbeat { worker_id, held: held.collect() };
         prop_assert_eq!(Heartbeat::try_from(travel(v1::HeartbeatRequest::from(heartbeat.clone()))), Ok(heartbeat));
     }
@@ -172,9 +172,19 @@ proptest! {
 
     #[test]
     fn welcomes_come_back(worker_id: u64, millis in 1_u64..1_000_000, max_batch_bytes: u64) {
-        let welcome = Welcome { worker_id, heartbeat_interval: Duration::from_millis(millis), max_batch_bytes };
+        let welcome = Welcome { worker_id, heartbeat_interval: Duration::from_millis(millis), max_batch_bytes, task_timeout: (millis > 5).then(|| Duration::from_millis(millis)) };
         prop_assert_eq!(Welcome::try_from(travel(v1::JoinResponse::from(welcome))), Ok(welcome));
     }
+
+}
+
+/// `FUZZ_CASES=100000` tries more than the usual few thousand.
+fn cases() -> u32 {
+    std::env::var("FUZZ_CASES").map_or(5_000, |text| text.parse().expect("FUZZ_CASES is a number"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     #[test]
     fn no_bytes_panic(bytes in vec(any::<u8>(), 0..200)) {
@@ -183,13 +193,42 @@ proptest! {
 
     /// Valid messages with a byte changed come closer to the edges than noise.
     #[test]
-    fn no_mutation_panics(report in report(), lease in lease(), at: prop::sample::Index, byte: u8) {
+    fn no_mutation_panics(
+        report in report(),
+        lease in lease(),
+        changes in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in option::of(any::<prop::sample::Index>()),
+    ) {
         for mut bytes in [v1::Report::from(&report).encode_to_vec(), v1::LeaseTasksResponse::from(&lease).encode_to_vec()] {
-            if !bytes.is_empty() {
-                let at = at.index(bytes.len());
-                bytes[at] = byte;
+            for (at, byte) in &changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
             }
+            bytes.truncate(cut.map_or(bytes.len(), |cut| cut.index(bytes.len() + 1)));
             convert_anything(&bytes);
+        }
+    }
+
+    /// A batch of results, as it comes in pieces.
+    #[test]
+    fn no_spoilt_batch_panics(
+        reports in vec(report(), 0..3),
+        at: prop::sample::Index,
+        byte: u8,
+        size in 1..4_000_usize,
+        limit in 0..4_000_usize,
+    ) {
+        let encoded: Vec<_> = reports.iter().map(proto::encode_report).collect();
+        let mut bytes = proto::join_reports(7, &encoded).to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let mut assembler = proto::Assembler::new(limit);
+        let taken = bytes.chunks(size).try_for_each(|piece| assembler.push(piece.to_vec().into()));
+        prop_assert_eq!(taken.is_err(), bytes.len() > limit);
+        if let Ok(batch) = assembler.finish_batch() {
+            batch.reports.into_iter().for_each(|report| drop(Report::try_from(report)));
         }
     }
 }
@@ -217,6 +256,9 @@ fn convert_anything(bytes: &[u8]) {
     }
     if let Ok(message) = v1::Acknowledgement::decode(bytes) {
         let _ = Acknowledgement::try_from(message);
+    }
+    if let Ok(message) = v1::ResultBatch::decode(bytes) {
+        message.reports.into_iter().for_each(|report| drop(Report::try_from(report)));
     }
 }
 

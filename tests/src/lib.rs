@@ -1,6 +1,8 @@
 //! What the whole-system tests share: finding the binaries, running them in a folder of their own, and reading what
 //! they leave behind.
 
+pub mod proxy;
+
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -136,6 +138,11 @@ impl Background {
     pub fn start(mut command: Command) -> Background {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
         Background { child: Some(child) }
+    }
+
+    /// Starts a command whose output goes where the command says.
+    pub fn start_as_is(mut command: Command) -> Background {
+        Background { child: Some(command.spawn().expect("the command starts")) }
     }
 
     /// The process.

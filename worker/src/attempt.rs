@@ -37,14 +37,15 @@ pub fn attempt(
     let provenance = identity.provenance(progress.attempt());
     let (reason, message) = match ended {
         Ok(Ok(result)) => return Outcome::Finished(recorder.finish(result, provenance)),
-        Ok(Err(error)) => (reason_for(&error), explain(&error, progress)),
+        Ok(Err(error)) => (reason_for(&error, progress), explain(&error, progress)),
         Err(panic) => (Reason::Panic, panic),
     };
     Outcome::Failed(Failure { reason, message, provenance: recorder.timed(provenance) })
 }
 
-fn reason_for(error: &EngineError) -> Reason {
+fn reason_for(error: &EngineError, progress: &Progress) -> Reason {
     match error {
+        EngineError::Cancelled { .. } if progress.cancellation() == Some(Cancellation::ByTimeout) => Reason::TimedOut,
         EngineError::MissingWeights { .. } => Reason::Unavailable,
         EngineError::Cancelled { .. } => Reason::HandedBack,
         // Whatever else is wrong lies in the config, and is as wrong on every other worker.
@@ -56,6 +57,7 @@ fn explain(error: &EngineError, progress: &Progress) -> String {
     match progress.cancellation().filter(|_| matches!(error, EngineError::Cancelled { .. })) {
         Some(Cancellation::ByCoordinator) => format!("{error}, by the coordinator"),
         Some(Cancellation::ByShutdown) => format!("{error}: the worker shuts down"),
+        Some(Cancellation::ByTimeout) => format!("{error}: it took longer than a task may"),
         None => error.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! How far a run is, and whether it is to go on: what a running slot and the rest of the agent share.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Why a run is to end before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,21 +10,27 @@ pub enum Cancellation {
     ByCoordinator = 1,
     /// The worker has to go.
     ByShutdown = 2,
+    /// It took longer than a task may.
+    ByTimeout = 3,
 }
 
 /// The state of one running task. Nothing here orders anything else, so every access is relaxed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     attempt: AtomicU32,
     epoch: AtomicU32,
     epochs: AtomicU32,
+    /// The bits of the last epoch's loss; all set before there is one.
+    loss: AtomicU64,
     cancelled: AtomicU8,
 }
 
 impl Progress {
     /// The progress of a task that is about to run.
     pub fn new(attempt: u32) -> Progress {
-        Progress { attempt: AtomicU32::new(attempt), ..Progress::default() }
+        let zero = AtomicU32::default;
+        let loss = AtomicU64::new(u64::MAX);
+        Progress { attempt: AtomicU32::new(attempt), epoch: zero(), epochs: zero(), loss, cancelled: AtomicU8::new(0) }
     }
 
     /// Which attempt at the task this is. It rises if the coordinator grants what already runs once more.
@@ -47,9 +53,15 @@ impl Progress {
         self.epochs.store(epochs, Ordering::Relaxed);
     }
 
-    /// Says which epoch is done.
-    pub fn set_epoch(&self, epoch: u32) {
+    /// The training loss of the last epoch that is done, if it is a number.
+    pub fn loss(&self) -> Option<f64> {
+        Some(f64::from_bits(self.loss.load(Ordering::Relaxed))).filter(|loss| loss.is_finite())
+    }
+
+    /// Says which epoch is done, and with which training loss.
+    pub fn set_epoch(&self, epoch: u32, loss: Option<f64>) {
         self.epoch.store(epoch, Ordering::Relaxed);
+        self.loss.store(loss.map_or(u64::MAX, f64::to_bits), Ordering::Relaxed);
     }
 
     /// Asks the run to end after the epoch that it is in. The first to ask is the one that is named.
@@ -62,6 +74,7 @@ impl Progress {
         match self.cancelled.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Cancellation::ByCoordinator),
+            3 => Some(Cancellation::ByTimeout),
             _ => Some(Cancellation::ByShutdown),
         }
     }

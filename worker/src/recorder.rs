@@ -117,7 +117,7 @@ impl<C: FnMut() -> Duration> Observer for Recorder<'_, C> {
         {
             self.to_target = Some(now);
         }
-        self.progress.set_epoch(epoch.epoch);
+        self.progress.set_epoch(epoch.epoch, epoch.loss);
         if self.progress.cancellation().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(output.provenance.to_target_s, Some(5.0), "the first epoch at the target counts");
         let seconds: Vec<_> = output.curves.iter().map(|row| row.seconds).collect();
         assert_eq!(seconds, [Some(2.0), Some(5.0), Some(6.0)]);
-        assert_eq!(progress.epochs().0, 3);
+        assert_eq!((progress.epochs().0, progress.loss()), (3, Some(0.1)));
     }
 
     #[test]

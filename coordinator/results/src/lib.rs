@@ -8,6 +8,7 @@
 //!   its content, which is verified before anything of it is decoded: a part that is torn or damaged is set aside.
 //! - `locks/`: kernel locks, which a crash does not leave behind. No guarantee rests on them: parts have unique names, and
 //!   of several rows of one id readers keep the same one.
+//! - `attempts/`: how many attempts count against tasks that have not ended (see [`Store::keep_strikes`]).
 //! - `.hedgesweep.json`: the name of the sweep that the output holds; and `sweep.yaml`, the file as it was given.
 //!
 //! [`Store::merge`] makes the tables, in the order of the plan and in bounded memory; [`Tables`] reads them again, and
@@ -34,6 +35,7 @@ mod plan_table;
 mod schema;
 mod seal;
 mod store;
+mod strikes;
 mod table;
 mod tables;
 

@@ -119,6 +119,11 @@ impl Store {
         Ok(store)
     }
 
+    /// What it was opened for.
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
     /// Which runs are stored.
     pub fn index(&self) -> &Index {
         &self.index

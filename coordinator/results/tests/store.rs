@@ -305,3 +305,24 @@ fn a_crash_between_the_two_halves_of_a_compaction_does_no_harm() {
     let summary = store.merge(&common::Plan::of(0..16)).unwrap();
     assert_eq!((summary.runs, summary.curves, summary.missing), (16, 32, 0));
 }
+
+#[test]
+fn what_counts_against_tasks_outlives_the_writer_and_each_shard_keeps_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open(&place, Access::Write);
+    assert!(store.strikes().unwrap().is_empty());
+    store.keep_strikes(&[(id(1), 2), (id(2), 1)]).unwrap();
+    store.keep_strikes(&[(id(1), 2)]).unwrap();
+    drop(store);
+    let shard = open(&place, Access::Shard { index: 0, count: 2 });
+    shard.keep_strikes(&[(id(1), 1), (id(3), 1)]).unwrap();
+    fs::write(place.path().join("out/attempts/foreign.json"), "{").unwrap();
+    let mut strikes: Vec<_> = shard.strikes().unwrap().into_iter().collect();
+    strikes.sort();
+    let mut expected = vec![(id(1), 2), (id(3), 1)];
+    expected.sort();
+    assert_eq!(strikes, expected);
+    drop(shard);
+    let error = open(&place, Access::Read).keep_strikes(&[]).unwrap_err();
+    assert!(matches!(error, StoreError::Access { .. }), "{error}");
+}

@@ -231,7 +231,16 @@ fn compute(
         let source = Arc::new(PlanTasks::new(Arc::clone(plan), spec.record.clone(), blobs));
         let done = Arc::clone(tally);
         let planner = PlanOrder::new(Arc::clone(plan), move |task| done.is_done(task.index));
-        let options = FleetOptions { listen: args.listen, max_attempts: args.max_attempts, ..FleetOptions::default() };
+        let options = FleetOptions {
+            listen: args.listen,
+            max_attempts: args.max_attempts,
+            lease_ttl: args.lease_ttl.0,
+            // Several heartbeats fit into a lease: one may be lost.
+            heartbeat_interval: args.lease_ttl.0 / 6,
+            task_timeout: args.task_timeout.map(|timeout| timeout.0),
+            strikes: store.with(|store| store.strikes())?,
+            ..FleetOptions::default()
+        };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
         if let Some(address) = fleet.local_addr() {
             eprintln!("listening on {address}: worker --coordinator http://{address}");

@@ -3,20 +3,24 @@
 //! It owns the ledger, the planner, the calls that wait for tasks and the results that wait for the next part. The
 //! driver's loop tells it what happened and when, and does what [`Dispatcher::advance`] says.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
+use engine::RunId;
 use engine::record::{Provenance, RunOutput};
-use proto::{Reason, Verdict};
+use proto::{Held, Reason, Verdict};
+use sweep::Task;
 use sweep::ledger::{Decision, Event, FailureReason, Finish, Ledger, LedgerConfig, Millis, Phase, Reported, WorkerId};
 use sweep::plan::{Outcome, Planner};
 use tokio::sync::{mpsc, oneshot};
 
-use super::group::{Group, Part, Promise, Rhythm, Waiter};
+use super::durations::Durations;
+use super::group::{Group, Part, Promise, Rhythm, Strikes, Waiter};
 use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
 use super::pace::Pace;
 use super::progress::{FleetError, Progress, Summary};
-use super::seam::SinkError;
+use super::seam::{SinkError, TaskSource};
 
 /// Tasks are planned ahead for this many grants.
 const GRANTS_AHEAD: usize = 4;
@@ -24,15 +28,48 @@ const GRANTS_AHEAD: usize = 4;
 /// And at least this many: planning a few more costs less than asking often.
 const LEAST_AHEAD: u64 = 64;
 
+/// How often to look for tasks that are slow enough for a backup.
+const BACKUP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A task is slow if its lease is older than this, and than twice the 95th percentile of its arm.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How long to wait at first, and at most, before results that could not be stored are tried again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// What the dispatcher goes by.
 #[derive(Clone, Debug)]
-pub(super) struct Terms {
-    pub(super) ledger: LedgerConfig,
-    pub(super) rhythm: Rhythm,
+pub struct Terms {
+    /// What the ledger goes by.
+    pub ledger: LedgerConfig,
+    /// When parts are written.
+    pub rhythm: Rhythm,
     /// How long workers may take to hear that the sweep is over.
-    pub(super) farewell: Duration,
+    pub farewell: Duration,
     /// The metric that the planner looks at.
-    pub(super) objective: Option<String>,
+    pub objective: Option<String>,
+    /// How many attempts count against tasks already.
+    pub strikes: BTreeMap<RunId, u16>,
+    /// Which tasks are alike.
+    pub arms: Arms,
+}
+
+/// Says of which arm a task is.
+#[derive(Clone)]
+pub struct Arms(Arc<dyn Fn(Task) -> u32 + Send + Sync>);
+
+impl Arms {
+    /// As the source says.
+    pub fn of(source: Arc<dyn TaskSource>) -> Arms {
+        Arms(Arc::new(move |task| source.arm(task.index)))
+    }
+}
+
+impl std::fmt::Debug for Arms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Arms")
+    }
 }
 
 /// A call that waits for tasks.
@@ -46,15 +83,20 @@ struct Parked {
 /// What the driver is to do next.
 #[derive(Debug)]
 #[must_use]
-pub(super) enum Step {
+pub enum Step {
     /// Store the part, if there is one, and come back when something happens, at `wake` at the latest.
-    Go { wake: Option<Millis>, part: Option<Part> },
+    Go {
+        /// When to come back at the latest.
+        wake: Option<Millis>,
+        /// What to store; then [`Dispatcher::part_ended`].
+        part: Option<Part>,
+    },
     /// Everybody knows that the sweep is over.
     End,
 }
 
 /// See the [module](self).
-pub(super) struct Dispatcher {
+pub struct Dispatcher {
     ledger: Ledger,
     planner: Box<dyn Planner + Send>,
     terms: Terms,
@@ -76,18 +118,28 @@ pub(super) struct Dispatcher {
     ended: Option<Millis>,
     /// Workers that know that there will be no more tasks.
     told: HashSet<WorkerId>,
+    /// What each worker's tasks have come to, by its last heartbeat.
+    running: HashMap<WorkerId, Vec<Held>>,
+    running_count: u64,
+    durations: Durations,
+    /// When the search for slow tasks is due again.
+    next_backups: Millis,
+    /// Strikes that are known of tasks that are not planned yet.
+    known_strikes: BTreeMap<RunId, u16>,
+    /// The ledger's strikes, by the number of their changes, that are on their way to the store, and that are there.
+    strikes_storing: u64,
+    strikes_stored: u64,
+    /// Nothing is stored before this moment, because the store had failed; and how long the pause was.
+    paused: Option<(Millis, Duration)>,
 }
 
 impl Dispatcher {
-    pub(super) fn new(
-        terms: Terms,
-        planner: Box<dyn Planner + Send>,
-        returns: mpsc::UnboundedSender<Control>,
-    ) -> Dispatcher {
+    /// A dispatcher of what the planner plans. Through `returns` it is told of grants that were not received; whoever has
+    /// the other end passes it on to [`Dispatcher::control`].
+    pub fn new(terms: Terms, planner: Box<dyn Planner + Send>, returns: mpsc::UnboundedSender<Control>) -> Dispatcher {
         Dispatcher {
             ledger: Ledger::new(terms.ledger),
             planner,
-            terms,
             returns,
             paces: HashMap::new(),
             slots: 0,
@@ -101,11 +153,20 @@ impl Dispatcher {
             planned: false,
             ended: None,
             told: HashSet::new(),
+            running: HashMap::new(),
+            running_count: 0,
+            durations: Durations::default(),
+            next_backups: Millis(0),
+            known_strikes: terms.strikes.clone(),
+            strikes_storing: 0,
+            strikes_stored: 0,
+            paused: None,
+            terms,
         }
     }
 
     /// Takes in a call. Its answer may come later; a caller that is gone misses it.
-    pub(super) fn handle(&mut self, now: Millis, message: Message) {
+    pub fn handle(&mut self, now: Millis, message: Message) {
         match message {
             Message::Join { info, reply } => {
                 let slots = info.slots;
@@ -126,7 +187,11 @@ impl Dispatcher {
                 self.lease(now, Parked { worker, max, reply });
             }
             Message::Heartbeat { worker, held, reply } => {
-                let directives = self.ledger.heartbeat(now, worker, &held);
+                let attempts: Vec<(RunId, u32)> = held.iter().map(|held| (held.run_id, held.attempt)).collect();
+                let directives = self.ledger.heartbeat(now, worker, &attempts);
+                if directives.is_ok() && self.paces.contains_key(&worker) {
+                    self.note_running(worker, held);
+                }
                 if directives.as_ref().is_ok_and(|directives| directives.drain) && self.paces.contains_key(&worker) {
                     // It will not ask for tasks again, so this is how it learns that there are none.
                     self.told.insert(worker);
@@ -138,7 +203,7 @@ impl Dispatcher {
     }
 
     /// Takes in what needs no answer.
-    pub(super) fn control(&mut self, control: Control) {
+    pub fn control(&mut self, control: Control) {
         match control {
             Control::Drain => self.ledger.drain(),
             Control::Undelivered { worker, leases } => {
@@ -154,16 +219,34 @@ impl Dispatcher {
 
     /// The part that was being stored is durable, or could not be stored.
     ///
-    /// This is the one place that decides what follows from a broken store: the fleet ends. Results that were not
-    /// acknowledged stay with their workers, and the ledger is ready for their coming again, so that pausing and trying
-    /// again would be a change of this function alone.
-    pub(super) fn part_ended(&mut self, now: Millis, ended: Result<(), SinkError>) -> Result<(), FleetError> {
+    /// This is the one place that decides what follows from a broken store. If its state may pass, as a full disk does,
+    /// the fleet pauses: no tasks are begun, results that were not acknowledged stay with their workers, who report them
+    /// again, and whatever comes is tried again after a while. Otherwise the fleet ends.
+    ///
+    /// # Errors
+    /// If the store will not recover.
+    pub fn part_ended(&mut self, now: Millis, ended: Result<(), SinkError>) -> Result<(), FleetError> {
         let Some(Promise { receipts, waiters }) = self.storing.take() else { return Ok(()) };
         if let Err(error) = ended {
             receipts.into_iter().for_each(|(receipt, _)| self.ledger.store_failed(now, receipt));
-            return Err(error.into());
+            if !error.passes() {
+                return Err(error.into());
+            }
+            // Some wait for this part, of whose records they had others; the rest will report again as well.
+            self.group.promise.waiters.clear();
+            let wait = self.paused.map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(LONGEST_PAUSE));
+            tracing::error!(
+                "paused: {error}; results are kept where they are, and stored when there is room ({wait:?})"
+            );
+            self.paused = Some((now.after(wait), wait));
+            return Ok(());
         }
-        self.parts += 1;
+        if self.paused.take().is_some() {
+            tracing::warn!("results can be stored again; the sweep goes on");
+        }
+        self.strikes_stored = self.strikes_storing;
+        // What counts against tasks may have been all that there was to store.
+        self.parts += u64::from(!receipts.is_empty());
         for (receipt, metric) in receipts {
             if let Some(status) = self.ledger.stored(receipt)
                 && !self.planned
@@ -179,7 +262,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// If the planner is stuck.
-    pub(super) fn advance(&mut self, now: Millis) -> Result<Step, FleetError> {
+    pub fn advance(&mut self, now: Millis) -> Result<Step, FleetError> {
         if self.ledger.poll_timeout().is_some_and(|due| now.since(due) > self.terms.ledger.heartbeat_interval) {
             tracing::warn!("the coordinator was asleep; its workers are given time to report");
             self.ledger.excuse(now);
@@ -188,6 +271,7 @@ impl Dispatcher {
         self.plan()?;
         self.note_events();
         self.serve_parked(now);
+        self.back_up(now);
         let idle = {
             let counts = self.ledger.counts();
             counts.leased == 0 && (counts.queued == 0 || self.ledger.is_draining())
@@ -200,9 +284,12 @@ impl Dispatcher {
                 self.group.promise.waiters.drain(..).for_each(Waiter::answer);
                 self.group.bytes = 0;
             }
-            due = self.group.due(now, self.last_part, idle, self.terms.rhythm);
+            due = self.group.due(now, self.last_part, idle, self.terms.rhythm).or_else(|| self.strikes_due(now));
+            // A store that has failed is left in peace for a while.
+            due = due.map(|due| self.paused.map_or(due, |(until, _)| due.max(until)));
             if due.is_some_and(|due| due <= now) {
-                let (records, promise) = self.group.take();
+                let (records, promise) = self.group.take(self.changed_strikes());
+                self.strikes_storing = self.ledger.strike_changes();
                 (self.storing, self.last_part) = (Some(promise), Some(now));
                 (part, due) = (Some(records), None);
             }
@@ -211,11 +298,13 @@ impl Dispatcher {
             return Ok(Step::End);
         }
         let parting = self.ended.map(|ended| ended.after(self.terms.farewell));
-        let wake = [self.ledger.poll_timeout(), due, parting].into_iter().flatten().min();
+        let backups = self.looks_for_backups().then_some(self.next_backups);
+        let wake = [self.ledger.poll_timeout(), due, parting, backups].into_iter().flatten().min();
         Ok(Step::Go { wake, part })
     }
 
-    pub(super) fn progress(&self) -> Progress {
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
         Progress {
             counts: self.ledger.counts(),
             workers: self.ledger.worker_count(),
@@ -223,15 +312,23 @@ impl Dispatcher {
             planned: self.planned,
             draining: self.ledger.is_draining(),
             parts: self.parts,
+            running: self.running_count,
+            paused: self.paused.is_some(),
         }
     }
 
-    pub(super) fn summary(&self) -> Summary {
+    /// What the workers' running tasks have come to, by their last heartbeats.
+    pub fn running(&self) -> impl Iterator<Item = (WorkerId, &Held)> {
+        self.running.iter().flat_map(|(worker, held)| held.iter().map(|held| (*worker, held)))
+    }
+
+    /// How it ended.
+    pub fn summary(&self) -> Summary {
         Summary { counts: self.ledger.counts(), finished: self.ledger.is_finished(), parts: self.parts }
     }
 
     /// The ledger, for checks.
-    pub(super) fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
@@ -241,6 +338,10 @@ impl Dispatcher {
                 self.told.insert(parked.worker);
             }
             let _ = parked.reply.send(LeaseReply::Finished);
+            return;
+        }
+        if self.paused.is_some() && self.paces.contains_key(&parked.worker) {
+            self.parked.push_back(parked);
             return;
         }
         let pace = self.paces.get(&parked.worker).copied().unwrap_or_else(|| Pace::new(1));
@@ -260,6 +361,66 @@ impl Dispatcher {
         }
     }
 
+    /// Whether there are workers with nothing to do and tasks that others are slow with.
+    fn looks_for_backups(&self) -> bool {
+        let counts = self.ledger.counts();
+        !self.parked.is_empty() && counts.queued == 0 && counts.leased > 0 && !self.no_more_tasks()
+    }
+
+    /// Has workers that have nothing to do run the tasks that others are slowest with.
+    fn back_up(&mut self, now: Millis) {
+        if !self.looks_for_backups() || now < self.next_backups || self.paused.is_some() {
+            return;
+        }
+        self.next_backups = now.after(BACKUP_INTERVAL);
+        let is_slow = |task: Task, age: Duration| {
+            let p95 = if age < SLOW { None } else { self.durations.p95((self.terms.arms.0)(task)) };
+            p95.is_some_and(|p95| age > p95.saturating_mul(2))
+        };
+        let mut slow = self.ledger.slow(now, is_slow);
+        for Parked { worker, max, reply } in std::mem::take(&mut self.parked) {
+            let slots = self.ledger.worker(worker).map_or(0, |info| info.slots as usize);
+            let mut leases = Vec::new();
+            if !reply.is_closed() {
+                slow.retain(|&(run_id, holder)| {
+                    if leases.len() >= slots.min(max) || holder == worker {
+                        return true;
+                    }
+                    let granted = self.ledger.back_up(now, worker, run_id).ok().flatten();
+                    leases.extend(granted);
+                    granted.is_none()
+                });
+            }
+            if leases.is_empty() {
+                self.parked.push_back(Parked { worker, max, reply });
+            } else {
+                tracing::info!(%worker, count = leases.len(), "slow tasks are given to a second worker");
+                let parcel = Parcel { worker, leases, returns: self.returns.clone() };
+                let _ = reply.send(LeaseReply::Granted(parcel));
+            }
+        }
+    }
+
+    fn note_running(&mut self, worker: WorkerId, mut held: Vec<Held>) {
+        held.retain(|held| held.epochs > 0);
+        self.running_count += held.len() as u64;
+        let before = if held.is_empty() { self.running.remove(&worker) } else { self.running.insert(worker, held) };
+        self.running_count -= before.map_or(0, |before| before.len() as u64);
+    }
+
+    /// When strikes that changed are to be stored, if nothing else is.
+    fn strikes_due(&self, now: Millis) -> Option<Millis> {
+        let changed = self.ledger.strike_changes() != self.strikes_stored;
+        changed.then(|| self.last_part.map_or(now, |last| last.after(self.terms.rhythm.interval)))
+    }
+
+    /// The strikes, if they are to be stored.
+    fn changed_strikes(&self) -> Option<Strikes> {
+        let changed = self.ledger.strike_changes() != self.strikes_stored;
+        let known = self.known_strikes.iter().map(|(run_id, strikes)| (*run_id, *strikes));
+        changed.then(|| known.chain(self.ledger.strikes()).collect())
+    }
+
     /// Answers the calls that wait, first come, first served.
     fn serve_parked(&mut self, now: Millis) {
         if self.parked.len() > 2 * self.ledger.worker_count() {
@@ -267,7 +428,7 @@ impl Dispatcher {
         }
         // As many as there are now: who cannot be served is parked again behind them.
         for _ in 0..self.parked.len() {
-            if self.ledger.counts().queued == 0 && !self.no_more_tasks() {
+            if (self.ledger.counts().queued == 0 || self.paused.is_some()) && !self.no_more_tasks() {
                 break;
             }
             let Some(parked) = self.parked.pop_front() else { break };
@@ -313,6 +474,7 @@ impl Dispatcher {
                     Reason::Refused => FailureReason::Refused,
                     Reason::Unavailable => FailureReason::Unavailable,
                     Reason::HandedBack => FailureReason::HandedBack,
+                    Reason::TimedOut => FailureReason::TimedOut,
                 };
                 let output = RunOutput::failed("", failure.provenance);
                 (Reported::Failed { reason, message: failure.message }, Some(output), Verdict::Noted)
@@ -326,6 +488,9 @@ impl Dispatcher {
         match self.ledger.report(worker, run_id, attempt, reported) {
             Decision::Store(receipt) => {
                 let output = output.unwrap_or_else(failed_elsewhere);
+                if let Some(time) = time_taken(&output.provenance) {
+                    self.durations.add((self.terms.arms.0)(receipt.task()), time);
+                }
                 let metric = self.terms.objective.as_deref().and_then(|name| output.metrics.get(name));
                 self.group.add(receipt, metric, output);
                 (Verdict::Stored, true)
@@ -359,7 +524,8 @@ impl Dispatcher {
             nothing = tasks.is_empty();
             for task in tasks {
                 // Known tasks are no harm: a planner need not remember what it said.
-                self.ledger.submit(task);
+                let strikes = self.known_strikes.remove(&task.run_id).unwrap_or(0);
+                self.ledger.submit_with_strikes(task, strikes);
             }
             if self.planner.is_exhausted() {
                 self.planned = true;
@@ -408,6 +574,7 @@ impl Dispatcher {
             self.slots -= u64::from(slots);
         }
         self.told.remove(&worker);
+        self.running_count -= self.running.remove(&worker).map_or(0, |held| held.len() as u64);
     }
 
     fn no_more_tasks(&self) -> bool {
@@ -426,6 +593,13 @@ impl Dispatcher {
         let all_know = self.ledger.workers().all(|(worker, ..)| self.told.contains(&worker));
         all_know || now.since(ended) >= self.terms.farewell
     }
+}
+
+/// How long a run took, if its provenance says so.
+fn time_taken(provenance: &Provenance) -> Option<Duration> {
+    let times_s = [provenance.simulate_s, provenance.train_s, provenance.evaluate_s];
+    let total_s = times_s.into_iter().flatten().reduce(|left, right| left + right)?;
+    Duration::try_from_secs_f64(total_s).ok()
 }
 
 /// Where a failure comes from that no worker reported.

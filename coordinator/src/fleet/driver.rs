@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::dispatcher::{Dispatcher, Step};
+use super::group::Part;
 use super::message::{Control, Message};
 use super::progress::{FleetError, Progress, Summary};
 use super::seam::{Sink, SinkError, TaskSource};
@@ -75,11 +76,7 @@ impl<S: Sink> Driver<S> {
                     Store::Idle(mut sink) => {
                         let source = Arc::clone(&source);
                         Store::Busy(tokio::spawn(async move {
-                            let records = tokio::task::spawn_blocking(move || part.into_records(&*source)).await;
-                            let ended = match records {
-                                Ok(records) => sink.append(records).await,
-                                Err(error) => Err(SinkError::new(format!("its config cannot be written: {error}"))),
-                            };
+                            let ended = keep(&mut sink, part, source).await;
                             (sink, ended)
                         }))
                     }
@@ -107,6 +104,20 @@ impl<S: Sink> Driver<S> {
             return Err(FleetError::Internal(broken.to_string()));
         }
         Ok(dispatcher.summary())
+    }
+}
+
+/// Makes a part durable.
+async fn keep(sink: &mut impl Sink, mut part: Part, source: Arc<dyn TaskSource>) -> Result<(), SinkError> {
+    let strikes = part.take_strikes();
+    let records = tokio::task::spawn_blocking(move || part.into_records(&*source)).await;
+    let records = records.map_err(|error| SinkError::new(format!("its config cannot be written: {error}")))?;
+    if !records.is_empty() {
+        sink.append(records).await?;
+    }
+    match strikes {
+        Some(strikes) => sink.keep_strikes(strikes).await,
+        None => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 use engine::record::RunOutput;
 
 /// A digest of everything that equal ids make equal: no provenance, no clock, no wording. Good within one process.
-pub(super) fn fingerprint(output: &RunOutput) -> u64 {
+pub fn fingerprint(output: &RunOutput) -> u64 {
     let mut digest = Digest(DefaultHasher::new());
     digest.0.write(output.status.word().as_bytes());
     output.metrics.values().iter().for_each(|value| digest.number(*value));

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use engine::RunRecord;
 use engine::record::RunOutput;
+use engine::{RunId, RunRecord};
 use proto::Verdict;
 use sweep::Task;
 use sweep::ledger::{Millis, Receipt};
@@ -13,13 +13,13 @@ use super::seam::TaskSource;
 
 /// When a part is written.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rhythm {
+pub struct Rhythm {
     /// At most one part in this time...
-    pub(super) interval: Duration,
+    pub interval: Duration,
     /// ...unless there are as many bytes...
-    pub(super) bytes: usize,
+    pub bytes: usize,
     /// ...or as many records.
-    pub(super) records: usize,
+    pub records: usize,
 }
 
 /// A record that is to be durable.
@@ -52,9 +52,15 @@ pub(super) struct Promise {
     pub(super) waiters: Vec<Waiter>,
 }
 
-/// The records of one part, not yet put together.
+/// The records of one part, not yet put together, and what else is to be stored.
 #[derive(Debug)]
-pub(super) struct Part(Vec<Pending>);
+pub struct Part {
+    pending: Vec<Pending>,
+    strikes: Option<Strikes>,
+}
+
+/// How many attempts count against which tasks: all of them that have not ended.
+pub type Strikes = Vec<(RunId, u16)>;
 
 impl Waiter {
     /// Everything before is durable.
@@ -83,16 +89,26 @@ impl Group {
         Some(if at_once { now } else { last.map_or(now, |last| last.after(rhythm.interval)) })
     }
 
-    /// Begins the next group, and returns this one.
-    pub(super) fn take(&mut self) -> (Part, Promise) {
+    /// Begins the next group, and returns this one, with what else is to be stored.
+    pub(super) fn take(&mut self, strikes: Option<Strikes>) -> (Part, Promise) {
         let group = std::mem::take(self);
-        (Part(group.pending), group.promise)
+        (Part { pending: group.pending, strikes }, group.promise)
     }
 }
 
 impl Part {
+    /// What is to be kept of the tasks' attempts in the place of what was kept before; `None` if nothing has changed.
+    pub fn take_strikes(&mut self) -> Option<Strikes> {
+        self.strikes.take()
+    }
+
+    /// The tasks whose records are in it.
+    pub fn tasks(&self) -> impl Iterator<Item = Task> {
+        self.pending.iter().map(|pending| pending.task)
+    }
+
     /// Puts the records together: configs are long, so this is no work for the driver.
-    pub(super) fn into_records(self, source: &dyn TaskSource) -> Vec<RunRecord> {
+    pub fn into_records(self, source: &dyn TaskSource) -> Vec<RunRecord> {
         let record = source.record();
         let whole = |Pending { task, output }| RunRecord {
             run_id: task.run_id,
@@ -100,6 +116,6 @@ impl Part {
             record: record.clone(),
             output,
         };
-        self.0.into_iter().map(whole).collect()
+        self.pending.into_iter().map(whole).collect()
     }
 }

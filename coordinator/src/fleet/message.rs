@@ -2,29 +2,43 @@
 
 use engine::RunId;
 use engine::record::RunOutput;
-use proto::{Failure, Verdict};
+use proto::{Failure, Held, Verdict};
 use sweep::ledger::{Directives, Lease, TooManyWorkers, UnknownWorker, WorkerId, WorkerInfo};
 use tokio::sync::{mpsc, oneshot};
 
 /// A call that waits for an answer.
 #[derive(Debug)]
-pub(super) enum Message {
+pub enum Message {
+    /// A worker wants to be admitted.
     Join {
+        /// How it introduces itself.
         info: WorkerInfo,
+        /// Its id.
         reply: oneshot::Sender<Result<WorkerId, TooManyWorkers>>,
     },
+    /// A worker asks for tasks.
     Lease {
+        /// Who asks.
         worker: WorkerId,
+        /// How many it has room for.
         max: usize,
+        /// What it gets, when there is something.
         reply: oneshot::Sender<LeaseReply>,
     },
+    /// A worker says that it lives.
     Heartbeat {
+        /// Who.
         worker: WorkerId,
-        held: Vec<(RunId, u32)>,
+        /// What it holds, and how far that is.
+        held: Vec<Held>,
+        /// Its orders.
         reply: oneshot::Sender<Result<Directives, UnknownWorker>>,
     },
+    /// A worker says what became of tasks.
     Report {
+        /// Who.
         worker: WorkerId,
+        /// What became of them.
         reports: Vec<Delivered>,
         /// Roughly how much there will be to store.
         bytes: usize,
@@ -35,30 +49,40 @@ pub(super) enum Message {
 
 /// What needs no answer and must not wait for room in the inbox.
 #[derive(Debug)]
-pub(super) enum Control {
+pub enum Control {
+    /// Begin no more tasks.
     Drain,
     /// A grant never left the coordinator.
     Undelivered {
+        /// For whom it was.
         worker: WorkerId,
+        /// What it was of.
         leases: Vec<Lease>,
     },
 }
 
 /// One report, checked and hashed by the handler.
 #[derive(Debug)]
-pub(super) struct Delivered {
-    pub(super) run_id: RunId,
-    pub(super) attempt: u32,
-    pub(super) content: Content,
+pub struct Delivered {
+    /// The task.
+    pub run_id: RunId,
+    /// The attempt at it.
+    pub attempt: u32,
+    /// What became of it.
+    pub content: Content,
 }
 
 /// What a report says.
 #[derive(Debug)]
-pub(super) enum Content {
+pub enum Content {
+    /// A result.
     Result {
+        /// The result.
         output: RunOutput,
+        /// The digest of its numbers, see [`fingerprint`](super::fingerprint()).
         fingerprint: u64,
     },
+    /// No result.
     Failure(Failure),
     /// Something that no worker should say.
     Invalid(String),
@@ -66,15 +90,18 @@ pub(super) enum Content {
 
 /// The answer to a call for leases, which may be a while in coming.
 #[derive(Debug)]
-pub(super) enum LeaseReply {
+pub enum LeaseReply {
+    /// Some tasks.
     Granted(Parcel),
+    /// There will be no more.
     Finished,
+    /// The worker is to join again.
     Unknown(UnknownWorker),
 }
 
 /// Leases on their way to the handler. If the handler is gone (its client hung up), they return by themselves.
 #[derive(Debug)]
-pub(super) struct Parcel {
+pub struct Parcel {
     pub(super) worker: WorkerId,
     pub(super) leases: Vec<Lease>,
     pub(super) returns: mpsc::UnboundedSender<Control>,
@@ -82,7 +109,7 @@ pub(super) struct Parcel {
 
 impl Parcel {
     /// The leases, which do not return any more.
-    pub(super) fn open(mut self) -> Vec<Lease> {
+    pub fn open(mut self) -> Vec<Lease> {
         std::mem::take(&mut self.leases)
     }
 }

@@ -9,11 +9,12 @@
 //! answer; an answer to a report is sent when its part is durable. What follows from a message is decided by the
 //! dispatcher, which has no socket and no clock.
 
-mod dispatcher;
+pub mod dispatcher;
 mod driver;
+mod durations;
 mod fingerprint;
 mod group;
-mod message;
+pub mod message;
 mod pace;
 mod progress;
 mod seam;
@@ -22,23 +23,26 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::RunId;
 use sweep::ledger::LedgerConfig;
 use sweep::plan::Planner;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use fingerprint::fingerprint;
+pub use group::{Part, Rhythm, Strikes};
 pub use progress::{FleetError, Progress, Summary};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
 
-use dispatcher::{Dispatcher, Terms};
+use dispatcher::{Arms, Dispatcher, Terms};
 use driver::Driver;
-use group::Rhythm;
 use message::Control;
 use server::Servers;
 use service::Service;
@@ -55,6 +59,10 @@ pub struct FleetOptions {
     pub heartbeat_interval: Duration,
     /// How many attempts may count against a task before it is given up.
     pub max_attempts: u16,
+    /// How long an attempt may run before it is ended and counts against its task.
+    pub task_timeout: Option<Duration>,
+    /// How many attempts count against tasks by what an earlier coordinator kept ([`Sink::keep_strikes`]).
+    pub strikes: HashMap<RunId, u16>,
     /// How many workers are admitted.
     pub max_workers: usize,
     /// Where remote workers are admitted: a loopback address.
@@ -82,6 +90,8 @@ impl Default for FleetOptions {
             lease_ttl: ledger.lease_ttl,
             heartbeat_interval: ledger.heartbeat_interval,
             max_attempts: ledger.max_attempts,
+            task_timeout: None,
+            strikes: HashMap::new(),
             max_workers: ledger.max_workers,
             listen: None,
             // Less would refuse single runs that record all their samples.
@@ -121,19 +131,21 @@ pub fn start(
         driver,
         Arc::clone(&source),
         options.heartbeat_interval,
+        options.task_timeout,
         options.max_batch_bytes,
         options.max_report_bytes,
     );
     let servers = server::serve(service, listener)?;
     let (control, orders) = mpsc::unbounded_channel();
-    let dispatcher = Dispatcher::new(options.terms(), planner, control.clone());
+    let arms = Arms::of(Arc::clone(&source));
+    let dispatcher = Dispatcher::new(options.terms(arms), planner, control.clone());
     let (sender, progress) = watch::channel(Progress::default());
     let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender };
     Ok(Fleet { servers, control, progress, driver: tokio::spawn(driver.run()) })
 }
 
 impl FleetOptions {
-    fn terms(&self) -> Terms {
+    fn terms(&self, arms: Arms) -> Terms {
         Terms {
             ledger: LedgerConfig {
                 lease_ttl: self.lease_ttl,
@@ -147,6 +159,8 @@ impl FleetOptions {
             rhythm: Rhythm { interval: self.store_interval, bytes: self.store_bytes, records: self.store_records },
             farewell: self.farewell,
             objective: self.objective.clone(),
+            strikes: self.strikes.clone().into_iter().collect(),
+            arms,
         }
     }
 }

@@ -21,6 +21,10 @@ pub struct Progress {
     pub draining: bool,
     /// How many parts were stored.
     pub parts: u64,
+    /// How many tasks run, by what the workers said last.
+    pub running: u64,
+    /// Results cannot be stored for now; no more tasks are begun until they can.
+    pub paused: bool,
 }
 
 /// How the fleet ended, if nothing went wrong.

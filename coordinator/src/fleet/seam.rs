@@ -7,22 +7,45 @@ use bytes::Bytes;
 use engine::record::Record;
 use engine::{Preset, RunRecord, Value};
 
+use super::group::Strikes;
+
 /// Durable storage for what runs leave behind.
 pub trait Sink: Send + 'static {
     /// Stores records. They are durable when this returns `Ok`; after an error none, some or all of them may be, and
     /// storing them again does no harm.
     fn append(&mut self, records: Vec<RunRecord>) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Keeps how many attempts count against which tasks, in the place of what was kept before. For a later coordinator
+    /// ([`FleetOptions::strikes`](super::FleetOptions::strikes)); a sink that does not outlive this one need not.
+    fn keep_strikes(&mut self, strikes: Strikes) -> impl Future<Output = Result<(), SinkError>> + Send {
+        let _ = strikes;
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Records could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SinkError(#[source] Box<dyn Error + Send + Sync>);
+#[error("{error}")]
+pub struct SinkError {
+    #[source]
+    error: Box<dyn Error + Send + Sync>,
+    passes: bool,
+}
 
 impl SinkError {
     /// Wraps whatever the storage says.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
-        SinkError(error.into())
+        SinkError { error: error.into(), passes: false }
+    }
+
+    /// Wraps what the storage says of a state that somebody can end, such as a full disk: the fleet waits for that.
+    pub fn passing(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
+        SinkError { error: error.into(), passes: true }
+    }
+
+    /// Whether it is worth trying again.
+    pub fn passes(&self) -> bool {
+        self.passes
     }
 }
 
@@ -39,6 +62,12 @@ pub trait TaskSource: Send + Sync + 'static {
 
     /// What a task sets over the base.
     fn overrides(&self, index: u64) -> Vec<(String, Value)>;
+
+    /// Which tasks a task's duration is compared with: those of the same arm.
+    fn arm(&self, index: u64) -> u32 {
+        let _ = index;
+        0
+    }
 
     /// A task's complete config as JSON.
     fn config_json(&self, index: u64) -> String;

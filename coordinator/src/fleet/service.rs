@@ -37,6 +37,7 @@ struct Shared {
     /// What is to be kept of each run.
     record: Record,
     heartbeat_interval: Duration,
+    task_timeout: Option<Duration>,
     max_batch_bytes: usize,
     /// A grant without its tasks.
     grant: v1::LeaseTasksResponse,
@@ -49,6 +50,7 @@ impl Service {
         driver: mpsc::Sender<Message>,
         source: Arc<dyn TaskSource>,
         heartbeat_interval: Duration,
+        task_timeout: Option<Duration>,
         max_batch_bytes: usize,
         report_memory_bytes: usize,
     ) -> Service {
@@ -61,6 +63,7 @@ impl Service {
             source,
             record,
             heartbeat_interval,
+            task_timeout,
             max_batch_bytes,
             grant: (&grant).into(),
             budget: Arc::new(Semaphore::new(budget)),
@@ -144,6 +147,7 @@ impl v1::fleet_server::Fleet for Service {
                 worker_id,
                 heartbeat_interval: self.0.heartbeat_interval,
                 max_batch_bytes: self.0.max_batch_bytes as u64,
+                task_timeout: self.0.task_timeout,
             }
             .into(),
         ))
@@ -194,7 +198,6 @@ impl v1::fleet_server::Fleet for Service {
         request: Request<v1::HeartbeatRequest>,
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let Heartbeat { worker_id, held } = request.into_inner().try_into()?;
-        let held = held.into_iter().map(|held| (held.run_id, held.attempt)).collect();
         let beat = self.ask(|reply| Message::Heartbeat { worker: WorkerId(worker_id), held, reply }).await?;
         let directives = beat.map_err(|unknown| Status::not_found(unknown.to_string()))?;
         let orders = Orders { cancel: directives.cancel, drain: directives.drain, next: self.0.heartbeat_interval };

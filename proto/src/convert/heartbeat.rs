@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::RunId;
 
-use super::{each, run_id_from_wire, run_id_to_wire};
+use super::{each, finite, run_id_from_wire, run_id_to_wire};
 use crate::error::{Problem, WireError};
 use crate::limits::{self, MAX_HELD};
 use crate::v1;
@@ -13,7 +13,7 @@ use crate::v1;
 const MAX_INTERVAL_MS: u64 = 24 * 3600 * 1000;
 
 /// A task that a worker holds: running, waiting to run, or finished and not yet acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Held {
     /// The task.
     pub run_id: RunId,
@@ -23,10 +23,12 @@ pub struct Held {
     pub epoch: u32,
     /// How many epochs there will be; 0 before the task has begun.
     pub epochs: u32,
+    /// The training loss of the last epoch that is done, if it is finite.
+    pub loss: Option<f64>,
 }
 
 /// One heartbeat.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Heartbeat {
     /// Whose.
     pub worker_id: u64,
@@ -52,6 +54,7 @@ impl From<Heartbeat> for v1::HeartbeatRequest {
             attempt: held.attempt,
             epoch: held.epoch,
             epochs: held.epochs,
+            loss: held.loss.filter(|loss| loss.is_finite()),
         });
         v1::HeartbeatRequest { worker_id: heartbeat.worker_id, held: held.collect() }
     }
@@ -68,6 +71,7 @@ impl TryFrom<v1::HeartbeatRequest> for Heartbeat {
                 attempt: held.attempt,
                 epoch: held.epoch,
                 epochs: held.epochs,
+                loss: held.loss.map(|loss| finite("loss", loss)).transpose()?,
             })
         })?;
         Ok(Heartbeat { worker_id: request.worker_id, held })

@@ -62,6 +62,8 @@ pub struct Welcome {
     pub heartbeat_interval: Duration,
     /// The largest encoded result batch that is accepted.
     pub max_batch_bytes: u64,
+    /// How long an attempt may run, if there is a limit.
+    pub task_timeout: Option<Duration>,
 }
 
 impl From<Welcome> for JoinResponse {
@@ -70,8 +72,14 @@ impl From<Welcome> for JoinResponse {
             worker_id: welcome.worker_id,
             heartbeat_interval_ms: super::heartbeat::millis(welcome.heartbeat_interval),
             max_batch_bytes: welcome.max_batch_bytes,
+            task_timeout_ms: welcome.task_timeout.map_or(0, whole_millis),
         }
     }
+}
+
+/// At least one, so that a limit does not become none.
+fn whole_millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 impl TryFrom<JoinResponse> for Welcome {
@@ -82,6 +90,7 @@ impl TryFrom<JoinResponse> for Welcome {
             worker_id: response.worker_id,
             heartbeat_interval: super::heartbeat::interval("heartbeat_interval_ms", response.heartbeat_interval_ms)?,
             max_batch_bytes: response.max_batch_bytes,
+            task_timeout: Some(Duration::from_millis(response.task_timeout_ms)).filter(|limit| !limit.is_zero()),
         })
     }
 }

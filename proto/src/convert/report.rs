@@ -50,6 +50,8 @@ pub enum Reason {
     Unavailable,
     /// The worker gives the task back unfinished: retried, not counted.
     HandedBack,
+    /// The attempt took longer than a task may: retried, and counted.
+    TimedOut,
 }
 
 impl From<&Report> for v1::Report {
@@ -99,6 +101,7 @@ fn failure_from_wire(failure: v1::Failure, attempt: u32) -> Result<Failure, Wire
         Ok(v1::failure::Reason::Refused) => Reason::Refused,
         Ok(v1::failure::Reason::Unavailable) => Reason::Unavailable,
         Ok(v1::failure::Reason::HandedBack) => Reason::HandedBack,
+        Ok(v1::failure::Reason::TimedOut) => Reason::TimedOut,
         Ok(v1::failure::Reason::Unspecified) | Err(_) => {
             return Err(WireError::new("reason", Problem::UnknownEnum { number }));
         }
@@ -117,6 +120,7 @@ impl From<Reason> for v1::failure::Reason {
             Reason::Refused => v1::failure::Reason::Refused,
             Reason::Unavailable => v1::failure::Reason::Unavailable,
             Reason::HandedBack => v1::failure::Reason::HandedBack,
+            Reason::TimedOut => v1::failure::Reason::TimedOut,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! How long to wait before trying again.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 /// Exponential backoff with jitter: a fleet that lost its coordinator must not come back all at once.
@@ -38,13 +37,16 @@ impl Waits {
         self.tries = 0;
     }
 
-    /// The next wait: between half of the exponential one and all of it.
-    pub(super) fn next(&mut self) -> Duration {
+    /// How many waits there were since the beginning.
+    pub(super) fn tries(&self) -> u32 {
+        self.tries
+    }
+
+    /// The next wait: between half of the exponential one and all of it, by `random` from 0 to 1.
+    pub(super) fn next(&mut self, random: f64) -> Duration {
         let whole = self.backoff.first.saturating_mul(1 << self.tries.min(20)).min(self.backoff.longest);
         self.tries += 1;
-        // Randomness as good as needed, from the seed that every hash map gets.
-        let random = RandomState::new().build_hasher().finish();
-        whole.mul_f64(0.5 + 0.5 * (random as f64 / u64::MAX as f64))
+        whole.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
     }
 }
 
@@ -55,15 +57,17 @@ mod tests {
     #[test]
     fn waits_grow_to_the_longest() {
         let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(1000) };
-        let mut waits = backoff.waits();
-        for whole in [100, 200, 400, 800, 1000, 1000] {
-            let wait = waits.next();
-            assert!(wait >= Duration::from_millis(whole / 2) && wait <= Duration::from_millis(whole), "{wait:?}");
-        }
-        waits.reset();
-        assert!(waits.next() <= Duration::from_millis(100));
-        for _ in 0..100 {
-            assert!(waits.next() <= backoff.longest, "no overflow");
+        for random in [0.0, 0.3, 1.0] {
+            let mut waits = backoff.waits();
+            for whole in [100, 200, 400, 800, 1000, 1000] {
+                let wait = waits.next(random);
+                assert!(wait >= Duration::from_millis(whole / 2) && wait <= Duration::from_millis(whole), "{wait:?}");
+            }
+            waits.reset();
+            assert!(waits.next(random) <= Duration::from_millis(100));
+            for _ in 0..100 {
+                assert!(waits.next(random) <= backoff.longest, "no overflow");
+            }
         }
     }
 }

@@ -1,43 +1,43 @@
 //! The fleet agent: one worker of a coordinator.
 //!
 //! ```text
-//!             ┌─ leaser ── LeaseTasks ──┐
-//! coordinator ┼─ heart ─── Heartbeat ───┼─ desk ── slot threads ── Runner
-//!             └─ reporter  ReportResults┘
+//! coordinator ══ courier ── session: lease, heartbeat, report ── slot threads ── Runner
 //! ```
 //!
-//! The desk owns every task that the worker holds. Slots never wait for the network as long as the desk has work, and
+//! The [`session`] decides, and holds every task that the worker holds; the courier makes its calls; the slots' threads
+//! take tasks from it and put back what became of them. Slots never wait for the network as long as there is work, and
 //! nothing that they finish is forgotten before the coordinator has acknowledged it, whatever happens to the connection
 //! or to the coordinator in the meantime.
 
 mod backoff;
-mod blobs;
+mod clerk;
+mod courier;
 mod desk;
-mod heart;
-mod leaser;
+mod line;
+mod office;
+mod outbox;
 mod pace;
-mod reporter;
-mod session;
+pub mod session;
 mod slot;
 mod terms;
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::WireError;
-use tokio::sync::{Mutex, watch};
 use tonic::transport::Channel;
 
 pub use backoff::Backoff;
+pub use clerk::Clerk;
+pub use desk::{Delivery, Job};
+pub use session::Session;
 
 use crate::platform::{self, Identity};
 use crate::runner::Runner;
 use crate::shutdown::Shutdown;
-use blobs::Blobs;
-use desk::Desk;
-use session::Context;
-use slot::{Clerk, Slots};
+use office::Office;
+use slot::Slots;
 
 /// What an agent is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,9 +100,6 @@ pub enum AgentError {
         /// What it says.
         message: String,
     },
-    /// The coordinator's welcome cannot be read.
-    #[error("the coordinator's answer to joining: {0}")]
-    Welcome(#[from] WireError),
     /// A thread for a slot could not be started.
     #[error("cannot start a thread for a slot: {0}")]
     Slot(#[from] io::Error),
@@ -119,48 +116,31 @@ pub async fn run(
     runner: Arc<dyn Runner>,
     shutdown: Shutdown,
 ) -> Result<AgentSummary, AgentError> {
-    let desk = Arc::new(Desk::new(options.slots, options.unacknowledged_bytes));
     let identity = Identity { host: options.host.clone(), worker: options.name.clone() };
     let clerk = Arc::new(Clerk::new(identity));
-    let slots = Slots::start(options.slots, &desk, &clerk, &runner)?;
-    let context = Context {
-        client: session::client(channel),
-        options,
-        desk: Arc::clone(&desk),
-        clerk: Arc::clone(&clerk),
-        blobs: Mutex::new(Blobs::default()),
-        finished: watch::Sender::new(false),
-    };
+    let count = options.slots;
+    let office = Arc::new(Office::new(Session::new(options, Arc::clone(&clerk), Box::new(jitter))));
+    let mut slots = Slots::start(count, &office, &clerk, &runner)?;
     let served = tokio::select! {
-        served = session::serve(&context) => served,
-        () = farewell(&context, &shutdown) => Ok(()),
+        served = courier::serve(courier::client(channel), &office, &mut slots) => served,
+        () = leave_in_time(&office, &shutdown) => Ok(()),
         () = shutdown.stopped() => Ok(()),
     };
-    let summary = clerk.summary(desk.len());
+    let summary = office.with(|session, _| session.summary());
     // Idle threads are joined here; a thread that still runs something ends with its epoch, and nobody waits for it.
     drop(slots);
     served.map(|()| summary)
 }
 
-/// Waits for the word to go, and then sees to it that everything is finished or handed back in time.
-async fn farewell(context: &Context, shutdown: &Shutdown) {
+/// Passes the word to go on to the session, which then ends by itself.
+async fn leave_in_time(office: &Office, shutdown: &Shutdown) {
     shutdown.draining().await;
-    let grace = context.options.grace;
-    tracing::info!(?grace, held = context.desk.len(), "going: finishing what runs, handing back the rest");
-    let hand_back = |run_id, attempt| context.clerk.hand_back(run_id, attempt, "the worker shuts down");
-    context.desk.leave(hand_back);
-    let orderly = async {
-        // Most of the grace is for what runs; then it is asked to end with its epoch; then it is left behind. The rest
-        // is for delivering.
-        if tokio::time::timeout(grace.mul_f64(0.7), context.desk.quiet()).await.is_err() {
-            context.desk.cancel_running();
-            if tokio::time::timeout(grace.mul_f64(0.15), context.desk.quiet()).await.is_err() {
-                context.desk.abandon_running(hand_back);
-            }
-        }
-        context.desk.settled().await;
-    };
-    if tokio::time::timeout(grace, orderly).await.is_err() {
-        tracing::warn!(undelivered = context.desk.len(), "the grace period is over");
-    }
+    office.with(|session, now| session.leave(now));
+    office.nudge();
+    std::future::pending().await
+}
+
+/// Randomness as good as needed, from the seed that every hash map gets.
+fn jitter() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }

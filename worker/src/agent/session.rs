@@ -1,51 +1,637 @@
-//! From one joining to the next: leaser, heart and reporter with one worker id.
+//! A worker's side of the protocol as a state machine: no socket, no clock, no thread, no randomness of its own.
+//!
+//! ```text
+//!             ┌─ lease ─────────────────┐
+//! coordinator ┼─ heartbeat ─────────────┼─ desk ── slots
+//!             └─ report ────────────────┘
+//! ```
+//!
+//! Whoever owns a session asks it for calls to make ([`Session::poll`]) until there is none, tells it the answers
+//! ([`Session::answered`]), and comes back at [`Session::poll_timeout`] at the latest. Slots take tasks and put back what
+//! became of them. Time is an argument, counted from whenever the owner likes. The agent owns one with a connection and
+//! threads around it; the simulation owns many, with a network that loses and doubles what they say.
+//!
+//! Of each kind of call one is under way at a time. A call that is not answered in time counts as failed; its answer, if
+//! it comes after all, is not listened to.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::limits::MAX_MESSAGE_BYTES;
-use proto::v1::fleet_client::FleetClient;
-use proto::{Hello, Welcome, v1};
-use tokio::sync::Mutex;
-use tokio::sync::watch;
-use tonic::transport::Channel;
+use bytes::Bytes;
+use engine::RunId;
+use engine::network::{InitialWeights, WeightsDigest, WeightsError};
+use proto::{Acknowledgement, Grant, Heartbeat, Hello, Lease, Orders, Reason, TaskGrant, Welcome};
 use tonic::{Code, Status};
 
-use super::blobs::Blobs;
-use super::desk::Desk;
-use super::slot::Clerk;
-use super::{AgentError, AgentOptions, heart, leaser, reporter};
+use super::clerk::Clerk;
+use super::desk::{Delivery, Desk, Job, Weights};
+use super::line::Line;
+use super::outbox::{Outbox, Replied};
+use super::terms::Terms;
+use super::{AgentError, AgentOptions, AgentSummary};
+use crate::progress::{Cancellation, Progress};
 
 /// How long a call may take that the coordinator answers at once.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A client of the coordinator; cheap to clone.
-pub(super) type Client = FleetClient<Channel>;
+/// How long to wait for the answer to a lease call that is not wanted any more. Tasks that are on their way would be
+/// lost until their leases end.
+const LAST_CALL: Duration = Duration::from_millis(250);
 
-/// What every part of the agent has.
-pub(super) struct Context {
-    pub(super) client: Client,
-    pub(super) options: AgentOptions,
-    pub(super) desk: Arc<Desk>,
-    pub(super) clerk: Arc<Clerk>,
-    pub(super) blobs: Mutex<Blobs>,
-    /// The coordinator says that there will be no more tasks.
-    pub(super) finished: watch::Sender<bool>,
+/// How long the coordinator may take to make a batch durable before it is sent again.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How often to try for a blob before the tasks that need it are given back.
+const BLOB_TRIES: u32 = 4;
+
+/// How long a task may go on after its time, to end with its epoch; then it is left behind with its thread.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Numbers from 0 to 1, for the jitter of waits.
+pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
+
+/// A call to the coordinator.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What its answer is to be told by.
+    pub number: u64,
+    /// What is asked.
+    pub request: Request,
 }
 
-/// Why a session ends.
+/// What is asked.
+#[derive(Clone, Debug)]
+pub enum Request {
+    /// To be admitted.
+    Join(Hello),
+    /// For tasks.
+    Lease {
+        /// The worker's id.
+        worker_id: u64,
+        /// How many tasks there is room for.
+        max_tasks: usize,
+        /// How long the coordinator may wait for tasks.
+        wait: Duration,
+    },
+    /// To keep leases alive.
+    Heartbeat(Heartbeat),
+    /// To make reports durable.
+    Report {
+        /// The worker's id.
+        worker_id: u64,
+        /// Encoded reports, see [`proto::encode_report`].
+        reports: Vec<Bytes>,
+    },
+    /// For a blob.
+    Blob(WeightsDigest),
+}
+
+/// What the coordinator answers, each to its own request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To [`Request::Join`].
+    Joined(Welcome),
+    /// To [`Request::Lease`].
+    Leased(Lease),
+    /// To [`Request::Heartbeat`].
+    Ordered(Orders),
+    /// To [`Request::Report`]: one for each report, in order; `None` for one that cannot be read.
+    Acknowledged(Vec<Option<Acknowledgement>>),
+    /// To [`Request::Blob`]: what it says, if it has the right digest.
+    Blob(Result<Arc<InitialWeights>, WeightsError>),
+}
+
+/// Where the session stands with the coordinator.
 #[derive(Debug)]
-pub(super) enum End {
-    /// The coordinator does not know the worker (any more).
-    Unknown,
-    /// It will never talk to it.
-    Refused(AgentError),
+enum Stage {
+    /// It has to join (again).
+    Joining,
+    Joined {
+        welcome: Welcome,
+        /// The coordinator knows what the worker held when it joined, and so does not grant it to anybody else.
+        introduced: bool,
+    },
+    /// For good; the error is what the coordinator says.
+    Ended(Result<(), String>),
 }
 
-/// A client with the protocol's limits.
-pub(super) fn client(channel: Channel) -> Client {
-    FleetClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
+/// How a worker that is told to go spends its grace: most of it on what runs; then that is asked to end with its epoch;
+/// then it is left behind. The rest is for delivering.
+#[derive(Debug)]
+struct Farewell {
+    cancel: Option<Duration>,
+    abandon: Option<Duration>,
+    end: Duration,
+}
+
+/// A blob that is being fetched or is here.
+#[derive(Debug)]
+struct Blob {
+    digest: WeightsDigest,
+    line: Line,
+    /// Content decides: what it says once of usable or not is so for ever.
+    content: Option<Result<Arc<InitialWeights>, WeightsError>>,
+}
+
+/// See the [module](self).
+pub struct Session {
+    options: AgentOptions,
+    clerk: Arc<Clerk>,
+    jitter: Jitter,
+    desk: Desk,
+    stage: Stage,
+    calls: u64,
+    joining: Line,
+    leasing: Line,
+    beating: Line,
+    reporting: Line,
+    blobs: Vec<Blob>,
+    outbox: Outbox,
+    /// The coordinator says that there will be no more tasks.
+    finished: bool,
+    farewell: Option<Farewell>,
+    /// Threads to be started in the place of those that were left behind.
+    replacements: usize,
+}
+
+impl Session {
+    /// A session that has not joined yet.
+    pub fn new(options: AgentOptions, clerk: Arc<Clerk>, jitter: Jitter) -> Session {
+        let line = || Line::new(options.backoff);
+        Session {
+            clerk,
+            jitter,
+            desk: Desk::new(options.slots, options.unacknowledged_bytes),
+            stage: Stage::Joining,
+            calls: 0,
+            joining: line(),
+            leasing: line(),
+            beating: line(),
+            reporting: line(),
+            blobs: Vec::new(),
+            outbox: Outbox::default(),
+            finished: false,
+            farewell: None,
+            replacements: 0,
+            options,
+        }
+    }
+
+    // For the owner.
+
+    /// The next call to make at `now`; `None` if there is nothing to ask.
+    pub fn poll(&mut self, now: Duration) -> Option<Call> {
+        self.handle_timeout(now);
+        let request = match &self.stage {
+            Stage::Ended(_) => None,
+            Stage::Joining => self.joining.is_due(now).then(|| {
+                self.begin(now, CALL_TIMEOUT, |session| &mut session.joining);
+                Request::Join(self.hello())
+            }),
+            &Stage::Joined { welcome, introduced } => self.next_request(now, welcome, introduced),
+        };
+        request.map(|request| Call { number: self.calls, request })
+    }
+
+    fn next_request(&mut self, now: Duration, welcome: Welcome, introduced: bool) -> Option<Request> {
+        let worker_id = welcome.worker_id;
+        if self.beating.is_due(now) {
+            self.begin(now, CALL_TIMEOUT, |session| &mut session.beating);
+            return Some(Request::Heartbeat(Heartbeat { worker_id, held: self.desk.held() }));
+        }
+        if !introduced {
+            return None;
+        }
+        if self.reporting.is_due(now) && self.desk.has_reports() {
+            self.outbox.fill(&mut self.desk, &self.clerk, welcome.max_batch_bytes);
+            self.begin(now, DELIVERY_TIMEOUT, |session| &mut session.reporting);
+            return Some(Request::Report { worker_id, reports: self.outbox.reports() });
+        }
+        let desk = &self.desk;
+        let wanted = |blob: &Blob| blob.content.is_none() && blob.line.is_due(now) && desk.awaits(blob.digest);
+        if let Some(place) = self.blobs.iter().position(wanted) {
+            self.begin(now, DELIVERY_TIMEOUT, |session| &mut session.blobs[place].line);
+            return Some(Request::Blob(self.blobs[place].digest));
+        }
+        if self.leasing.is_due(now)
+            && let Some(max_tasks) = self.desk.room()
+        {
+            let wait = self.options.lease_wait;
+            self.begin(now, wait + CALL_TIMEOUT, |session| &mut session.leasing);
+            return Some(Request::Lease { worker_id, max_tasks, wait });
+        }
+        None
+    }
+
+    fn begin(&mut self, now: Duration, limit: Duration, line: impl FnOnce(&mut Session) -> &mut Line) {
+        self.calls += 1;
+        let number = self.calls;
+        line(self).begin(number, now + limit);
+    }
+
+    /// When to come back at the latest.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let mut due: Vec<Duration> = Vec::with_capacity(8);
+        match &self.stage {
+            Stage::Ended(_) => return None,
+            Stage::Joining => due.extend(self.joining.due()),
+            Stage::Joined { welcome, introduced } => {
+                due.extend(self.beating.due());
+                // The others wait for what they wait for, and then for their turn.
+                if *introduced && (self.desk.has_reports() || self.reporting.is_under_way()) {
+                    due.extend(self.reporting.due());
+                }
+                if *introduced && (self.desk.room().is_some() || self.leasing.is_under_way()) {
+                    due.extend(self.leasing.due());
+                }
+                let open = self.blobs.iter().filter(|blob| blob.content.is_none());
+                due.extend(open.filter(|blob| self.desk.awaits(blob.digest)).filter_map(|blob| blob.line.due()));
+                due.extend(welcome.task_timeout.and_then(|limit| self.next_overdue(limit)));
+            }
+        }
+        if let Some(farewell) = &self.farewell {
+            due.extend(farewell.cancel.or(farewell.abandon).or(Some(farewell.end)));
+        }
+        due.into_iter().min()
+    }
+
+    /// Whether the answer to a call is still of interest. If not, the call may be dropped.
+    pub fn expects(&self, number: u64) -> bool {
+        let lines = [&self.joining, &self.leasing, &self.beating, &self.reporting];
+        lines.into_iter().chain(self.blobs.iter().map(|blob| &blob.line)).any(|line| line.is(number))
+    }
+
+    /// The answer to a call, or why there is none.
+    pub fn answered(&mut self, now: Duration, number: u64, answer: Result<Answer, Status>) {
+        self.handle_timeout(now);
+        if self.expects(number) {
+            self.take_answer(now, number, answer);
+        }
+    }
+
+    fn take_answer(&mut self, now: Duration, number: u64, answer: Result<Answer, Status>) {
+        if self.joining.ended(number) {
+            self.joined(now, answer);
+        } else if self.leasing.ended(number) {
+            self.leased(now, answer);
+        } else if self.beating.ended(number) {
+            self.ordered(now, answer);
+        } else if self.reporting.ended(number) {
+            self.delivered(now, answer);
+        } else if let Some(place) = self.blobs.iter_mut().position(|blob| blob.line.ended(number)) {
+            self.fetched(now, place, answer);
+        }
+    }
+
+    /// How the session ended, if it has: there is nothing left to do, the grace is over, or the coordinator refuses the
+    /// worker.
+    pub fn ended(&self) -> Option<Result<(), AgentError>> {
+        if let Stage::Ended(end) = &self.stage {
+            return Some(end.clone().map_err(|message| AgentError::Refused { message }));
+        }
+        let settled = self.desk.len() == 0 && !self.leasing.is_under_way();
+        let may_end = self.farewell.is_some() || self.finished && self.options.exit_when_done;
+        (settled && may_end).then_some(Ok(()))
+    }
+
+    /// Takes no more tasks, finishes or hands back what there is, and ends within the grace.
+    pub fn leave(&mut self, now: Duration) {
+        if self.farewell.is_some() {
+            return;
+        }
+        let grace = self.options.grace;
+        tracing::info!(?grace, held = self.desk.len(), "going: finishing what runs, handing back the rest");
+        let after = |share: f64| now.saturating_add(grace.mul_f64(share));
+        self.farewell =
+            Some(Farewell { cancel: Some(after(0.7)), abandon: Some(after(0.85)), end: now.saturating_add(grace) });
+        self.desk.leave(self.clerk.hands_back("the worker shuts down"));
+        self.leasing.end_by(now + LAST_CALL);
+    }
+
+    /// How many threads are to be started in the place of those that were left behind with a task that does not end.
+    /// Counted once.
+    pub fn take_replacements(&mut self) -> usize {
+        std::mem::take(&mut self.replacements)
+    }
+
+    /// Whether the coordinator has said that there will be no more tasks.
+    pub fn is_told(&self) -> bool {
+        self.finished
+    }
+
+    /// What was done so far.
+    pub fn summary(&self) -> AgentSummary {
+        self.clerk.summary(self.desk.len())
+    }
+
+    // For slots.
+
+    /// The next task to run; `None` if there is none now.
+    pub fn take(&mut self, now: Duration) -> Option<(Job, Arc<Progress>)> {
+        self.desk.take(now)
+    }
+
+    /// What became of a task, in a report from the [`Clerk`], and how long that took. `false`: the task was given up, the
+    /// slot that ran it has been replaced, and is not to take another one.
+    pub fn finished(&mut self, delivery: Delivery, progress: &Arc<Progress>, took: Duration) -> bool {
+        self.desk.finish(delivery, progress, took)
+    }
+
+    /// Whether a slot would find something to do.
+    pub fn has_work(&self) -> bool {
+        self.desk.has_work()
+    }
+
+    /// Asks every running task to end.
+    pub fn cancel_running(&self) {
+        self.desk.running().for_each(|(_, running)| running.progress.cancel(Cancellation::ByShutdown));
+    }
+
+    /// Every task that is held, for checks.
+    pub fn held(&self) -> Vec<proto::Held> {
+        self.desk.held()
+    }
+
+    // What time brings.
+
+    fn handle_timeout(&mut self, now: Duration) {
+        let lines = [&self.joining, &self.leasing, &self.beating, &self.reporting];
+        let lines = lines.into_iter().chain(self.blobs.iter().map(|blob| &blob.line));
+        let late: Vec<u64> = lines.filter_map(|line| line.late(now)).collect();
+        for number in late {
+            self.take_answer(now, number, Err(Status::deadline_exceeded("no answer in time")));
+        }
+        if let Stage::Joined { welcome: Welcome { task_timeout: Some(limit), .. }, .. } = self.stage {
+            self.end_overdue(now, limit);
+        }
+        self.go(now);
+    }
+
+    /// When the next running task is to be asked to end, or given up.
+    fn next_overdue(&self, limit: Duration) -> Option<Duration> {
+        let due = |running: &super::desk::Running| {
+            let asked = running.progress.cancellation() == Some(Cancellation::ByTimeout);
+            running.since.saturating_add(limit).saturating_add(if asked { PATIENCE } else { Duration::ZERO })
+        };
+        self.desk.running().map(|(_, running)| due(running)).min()
+    }
+
+    /// Asks tasks that take too long to end, and gives up those that do not. Nothing ends a thread from outside: it is
+    /// left behind, and another one takes its place.
+    fn end_overdue(&mut self, now: Duration, limit: Duration) {
+        let mut stuck: Vec<(RunId, u32)> = Vec::new();
+        for (run_id, running) in self.desk.running() {
+            let due = running.since.saturating_add(limit);
+            if now >= due {
+                running.progress.cancel(Cancellation::ByTimeout);
+            }
+            if now >= due.saturating_add(PATIENCE) {
+                stuck.push((run_id, running.progress.attempt()));
+            }
+        }
+        for (run_id, attempt) in stuck {
+            let message = format!(
+                "stuck: it was to end after {limit:?} and did not within {PATIENCE:?} more; its thread is left behind"
+            );
+            self.desk.abandon(self.clerk.failure(run_id, attempt, Reason::TimedOut, message));
+            self.replacements += 1;
+        }
+    }
+
+    /// What a farewell has come to.
+    fn go(&mut self, now: Duration) {
+        let Some(farewell) = &mut self.farewell else { return };
+        if farewell.cancel.take_if(|due| *due <= now).is_some() {
+            self.desk.running().for_each(|(_, running)| running.progress.cancel(Cancellation::ByShutdown));
+        }
+        if farewell.abandon.take_if(|due| *due <= now).is_some() {
+            let running: Vec<(RunId, u32)> =
+                self.desk.running().map(|(run_id, running)| (run_id, running.progress.attempt())).collect();
+            let hand_back = self.clerk.hands_back("the worker shuts down");
+            running.into_iter().for_each(|(run_id, attempt)| self.desk.abandon(hand_back(run_id, attempt)));
+        }
+        if farewell.end <= now && matches!(self.stage, Stage::Joining | Stage::Joined { .. }) {
+            if self.desk.len() > 0 {
+                tracing::warn!(undelivered = self.desk.len(), "the grace period is over");
+            }
+            self.stage = Stage::Ended(Ok(()));
+        }
+    }
+
+    // Answers.
+
+    fn hello(&self) -> Hello {
+        Hello {
+            engine_version: engine::VERSION.to_owned(),
+            host: self.options.host.clone(),
+            name: self.options.name.clone(),
+            slots: u32::try_from(self.options.slots).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn joined(&mut self, now: Duration, answer: Result<Answer, Status>) {
+        match answer {
+            Ok(Answer::Joined(welcome)) => {
+                tracing::info!(worker_id = welcome.worker_id, slots = self.options.slots, "joined");
+                self.joining.went_well(now);
+                // What the worker still holds is told first. Otherwise joining was a sign of life.
+                let introduced = self.desk.len() == 0;
+                self.beating.went_well(if introduced { now + welcome.heartbeat_interval } else { now });
+                [&mut self.leasing, &mut self.reporting].into_iter().for_each(|line| line.went_well(now));
+                self.stage = Stage::Joined { welcome, introduced };
+            }
+            Ok(other) => self.unreadable(&other),
+            Err(status) if is_final(&status) || status.code() == Code::InvalidArgument => self.refuse(&status),
+            Err(status) => {
+                let wait = self.joining.failed(now, (self.jitter)());
+                tracing::info!(?wait, "cannot join: {}", describe(&status));
+            }
+        }
+    }
+
+    fn leased(&mut self, now: Duration, answer: Result<Answer, Status>) {
+        match answer {
+            Ok(Answer::Leased(Lease::Granted(grant))) => {
+                self.leasing.went_well(now);
+                self.admit(now, grant);
+            }
+            Ok(Answer::Leased(Lease::Nothing)) => self.leasing.went_well(now),
+            Ok(Answer::Leased(Lease::Finished)) => {
+                self.finished = true;
+                self.leasing.failed(now, (self.jitter)());
+            }
+            Ok(other) => self.unreadable(&other),
+            Err(status) => {
+                if !self.ends(now, &status) {
+                    self.leasing.failed(now, (self.jitter)());
+                    if !self.desk.draining() {
+                        tracing::info!("cannot lease tasks: {}", describe(&status));
+                    }
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, now: Duration, grant: Grant) {
+        let (terms, tasks) = Terms::split(grant);
+        let mut unusable: Vec<WeightsDigest> = Vec::new();
+        let mut jobs = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            let weights = match terms.weights_of(&task) {
+                None => Weights::Drawn,
+                Some(digest) => match self.blob(now, digest) {
+                    Some(Ok(weights)) => Weights::Here(Arc::clone(weights)),
+                    Some(Err(_)) => {
+                        unusable.push(digest);
+                        Weights::Awaited(digest)
+                    }
+                    None => Weights::Awaited(digest),
+                },
+            };
+            jobs.push(Job { task, terms: terms.clone(), weights });
+        }
+        {
+            let hand_back = self.clerk.hands_back("the worker takes no more tasks");
+            self.desk.admit(jobs, |task: &TaskGrant| hand_back(task.run_id, task.attempt));
+        }
+        for digest in unusable {
+            self.reject_unusable(digest);
+        }
+    }
+
+    /// What is known of a blob, of which the fetching begins if it has not.
+    fn blob(&mut self, now: Duration, digest: WeightsDigest) -> Option<&Result<Arc<InitialWeights>, WeightsError>> {
+        let place = match self.blobs.iter().position(|blob| blob.digest == digest) {
+            Some(place) => place,
+            None => {
+                let mut line = Line::new(self.options.backoff);
+                line.went_well(now);
+                self.blobs.push(Blob { digest, line, content: None });
+                self.blobs.len() - 1
+            }
+        };
+        self.blobs[place].content.as_ref()
+    }
+
+    fn fetched(&mut self, now: Duration, place: usize, answer: Result<Answer, Status>) {
+        let blob = &mut self.blobs[place];
+        let digest = blob.digest;
+        match answer {
+            Ok(Answer::Blob(content)) => {
+                if let Ok(weights) = &content {
+                    self.desk.attach(digest, weights);
+                }
+                blob.content = Some(content);
+                self.reject_unusable(digest);
+            }
+            Ok(other) => self.unreadable(&other),
+            Err(status) => {
+                blob.line.failed(now, (self.jitter)());
+                let hopeless = status.code() == Code::NotFound || is_final(&status);
+                if hopeless || blob.line.tries() >= BLOB_TRIES {
+                    // That it could not be had is not remembered: another time it may.
+                    self.blobs.remove(place);
+                    let message = format!("the initial weights {digest} could not be fetched: {}", describe(&status));
+                    let clerk = Arc::clone(&self.clerk);
+                    self.desk.reject(digest, |run_id, attempt| {
+                        clerk.failure(run_id, attempt, Reason::Unavailable, message.clone())
+                    });
+                }
+            }
+        }
+    }
+
+    fn reject_unusable(&mut self, digest: WeightsDigest) {
+        let content = self.blobs.iter().find(|blob| blob.digest == digest).and_then(|blob| blob.content.as_ref());
+        if let Some(Err(error)) = content {
+            let message = format!("the initial weights {digest} cannot be used: {error}");
+            let clerk = Arc::clone(&self.clerk);
+            self.desk
+                .reject(digest, |run_id, attempt| clerk.failure(run_id, attempt, Reason::Refused, message.clone()));
+        }
+    }
+
+    fn ordered(&mut self, now: Duration, answer: Result<Answer, Status>) {
+        let interval = match &self.stage {
+            Stage::Joined { welcome, .. } => welcome.heartbeat_interval,
+            Stage::Joining | Stage::Ended(_) => return,
+        };
+        match answer {
+            Ok(Answer::Ordered(orders)) => self.carry_out(now, &orders),
+            Ok(other) => self.unreadable(&other),
+            Err(status) => {
+                if !self.ends(now, &status) {
+                    let wait = self.beating.failed_at_most(now, (self.jitter)(), interval);
+                    tracing::info!(?wait, "heartbeat not answered: {}", describe(&status));
+                }
+            }
+        }
+        if let Stage::Joined { introduced, .. } = &mut self.stage {
+            *introduced = true;
+        }
+    }
+
+    fn carry_out(&mut self, now: Duration, orders: &Orders) {
+        self.beating.went_well(now + orders.next);
+        self.desk.cancel(&orders.cancel, self.clerk.hands_back("cancelled by the coordinator before it began"));
+        self.desk.order_drain(orders.drain, self.clerk.hands_back("the coordinator drains"));
+        if orders.drain {
+            self.finished = true;
+            self.leasing.end_by(now + LAST_CALL);
+        }
+    }
+
+    fn delivered(&mut self, now: Duration, answer: Result<Answer, Status>) {
+        let replied = match answer {
+            Ok(Answer::Acknowledged(acknowledgements)) => self.outbox.acknowledged(&mut self.desk, acknowledgements),
+            Ok(other) => {
+                self.unreadable(&other);
+                Replied::Again
+            }
+            Err(status) => {
+                if self.ends(now, &status) {
+                    return;
+                }
+                tracing::info!("cannot deliver {} reports: {}", self.outbox.len(), describe(&status));
+                self.outbox.refused(&mut self.desk, &self.clerk, &status)
+            }
+        };
+        match replied {
+            Replied::Done | Replied::Narrowed => self.reporting.went_well(now),
+            Replied::Again => {
+                self.reporting.failed(now, (self.jitter)());
+            }
+        }
+    }
+
+    /// Whether a failed call ends what the worker has with the coordinator: for ever, or until it has joined again.
+    fn ends(&mut self, now: Duration, status: &Status) -> bool {
+        if status.code() == Code::NotFound {
+            tracing::info!("the coordinator does not know this worker: joining again");
+            self.outbox.put_back(&mut self.desk);
+            let lines = [&mut self.joining, &mut self.leasing, &mut self.beating, &mut self.reporting];
+            let blobs = self.blobs.iter_mut().map(|blob| &mut blob.line);
+            lines.into_iter().chain(blobs).for_each(|line| line.forget(now));
+            self.stage = Stage::Joining;
+            return true;
+        }
+        if is_final(status) {
+            self.outbox.put_back(&mut self.desk);
+            self.refuse(status);
+            return true;
+        }
+        false
+    }
+
+    fn refuse(&mut self, status: &Status) {
+        self.stage = Stage::Ended(Err(status.message().to_owned()));
+    }
+
+    /// An answer to another question: whoever owns the session has mixed up numbers.
+    fn unreadable(&self, answer: &Answer) {
+        debug_assert!(false, "an answer to another question: {answer:?}");
+        tracing::error!("an answer to another question");
+    }
 }
 
 /// What a status says, down to its cause: `tcp connect error: Connection refused`.
@@ -64,97 +650,9 @@ pub(super) fn describe(status: &Status) -> String {
 }
 
 /// Whether trying again is of no use.
-pub(super) fn is_final(status: &Status) -> bool {
+fn is_final(status: &Status) -> bool {
     matches!(
         status.code(),
         Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
     )
-}
-
-/// What a failed call means for the session; `None` if it is to be tried again.
-pub(super) fn end_of(status: &Status) -> Option<End> {
-    if status.code() == Code::NotFound {
-        return Some(End::Unknown);
-    }
-    is_final(status).then(|| End::Refused(AgentError::Refused { message: status.message().to_owned() }))
-}
-
-/// A call with a limit in time; a late answer is as good as none.
-pub(super) async fn within<T>(
-    limit: Duration,
-    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-) -> Result<T, Status> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map(tonic::Response::into_inner),
-        Err(_) => Err(Status::deadline_exceeded(format!("no answer within {} s", limit.as_secs()))),
-    }
-}
-
-/// Joins, works, and joins again whenever the coordinator has forgotten the worker. Ends when there is nothing left to do
-/// and the worker was told to end then.
-pub(super) async fn serve(context: &Context) -> Result<(), AgentError> {
-    tokio::select! {
-        error = sessions(context) => Err(error),
-        () = done(context) => Ok(()),
-    }
-}
-
-async fn sessions(context: &Context) -> AgentError {
-    loop {
-        let welcome = match join(context).await {
-            Ok(welcome) => welcome,
-            Err(error) => return error,
-        };
-        // What the worker still holds is told first: the coordinator then does not grant it to anybody else.
-        if context.desk.len() > 0 {
-            let _ = heart::beat(context, &welcome).await;
-        }
-        let end = tokio::select! {
-            end = leaser::run(context, &welcome) => end,
-            end = heart::run(context, &welcome) => end,
-            end = reporter::run(context, &welcome) => end,
-        };
-        match end {
-            End::Unknown => tracing::info!("the coordinator does not know this worker: joining again"),
-            End::Refused(error) => return error,
-        }
-    }
-}
-
-/// Waits until the coordinator is finished and everything is acknowledged; for ever, if the worker is to outlive it.
-async fn done(context: &Context) {
-    if !context.options.exit_when_done {
-        pending::<()>().await;
-    }
-    // The sender lives in the context: waiting cannot fail.
-    let _ = context.finished.subscribe().wait_for(|finished| *finished).await;
-    context.desk.settled().await;
-}
-
-async fn join(context: &Context) -> Result<Welcome, AgentError> {
-    let hello = Hello {
-        engine_version: engine::VERSION.to_owned(),
-        host: context.options.host.clone(),
-        name: context.options.name.clone(),
-        slots: u32::try_from(context.options.slots).unwrap_or(u32::MAX),
-    };
-    let mut waits = context.options.backoff.waits();
-    loop {
-        let call = async { context.client.clone().join(v1::JoinRequest::from(&hello)).await };
-        match within(CALL_TIMEOUT, call).await {
-            Ok(response) => {
-                let welcome = Welcome::try_from(response)?;
-                tracing::info!(worker_id = welcome.worker_id, slots = hello.slots, "joined");
-                return Ok(welcome);
-            }
-            Err(status) if is_final(&status) || status.code() == Code::InvalidArgument => {
-                return Err(AgentError::Refused { message: status.message().to_owned() });
-            }
-            Err(status) => {
-                let wait = waits.next();
-                tracing::info!(?wait, "cannot join: {}", describe(&status));
-                tokio::time::sleep(wait).await;
-            }
-        }
-    }
 }

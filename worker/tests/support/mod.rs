@@ -56,6 +56,8 @@ pub(crate) struct Books {
     pub(crate) blobs: HashMap<String, Bytes>,
     /// How often blobs were asked for.
     pub(crate) blob_calls: u32,
+    /// How long an attempt may run.
+    pub(crate) task_timeout: Option<Duration>,
     /// The largest batch.
     pub(crate) max_batch_bytes: u64,
 }
@@ -151,7 +153,9 @@ impl Fleet for Coordinator {
             let worker_id = books.joined;
             books.workers.insert(worker_id);
             let heartbeat_interval = Duration::from_millis(2);
-            Ok(Response::new(Welcome { worker_id, heartbeat_interval, max_batch_bytes: books.max_batch_bytes }.into()))
+            let max_batch_bytes = books.max_batch_bytes;
+            let task_timeout = books.task_timeout;
+            Ok(Response::new(Welcome { worker_id, heartbeat_interval, max_batch_bytes, task_timeout }.into()))
         })
     }
 

@@ -1,5 +1,6 @@
 //! The dispatcher alone: no runtime, and a clock that the test turns.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use sweep::ledger::{LedgerConfig, Millis, WorkerId, WorkerInfo};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::dispatcher::{Dispatcher, Step, Terms};
+use super::super::dispatcher::{Arms, Dispatcher, Step, Terms};
 use super::super::fingerprint::fingerprint;
 use super::super::group::{Part, Rhythm};
 use super::super::message::{Content, Control, Delivered, LeaseReply, Message};
@@ -27,6 +28,8 @@ fn world_of(planner: Box<dyn Planner + Send>) -> World {
         rhythm: Rhythm { interval: Duration::from_secs(1), bytes: 1_000, records: 100 },
         farewell: Duration::from_secs(5),
         objective: Some("test.loss".into()),
+        strikes: BTreeMap::new(),
+        arms: Arms::of(Arc::new(Source)),
     };
     let (sender, returns) = mpsc::unbounded_channel();
     World { dispatcher: Dispatcher::new(terms, planner, sender), returns, now: Millis(0) }
@@ -195,7 +198,10 @@ fn a_task_that_loses_its_workers_is_stored_as_a_failure() {
         }
         world.now = Millis(round * 60_000 + 30_000);
         if round < 2 {
-            let _ = world.advance();
+            let Step::Go { part: Some(mut part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };
+            let strikes = vec![(task(0).run_id, round as u16 + 1)];
+            assert_eq!((part.take_strikes(), part.tasks().count()), (Some(strikes), 0), "for a later coordinator");
+            world.stored();
         }
     }
     let Step::Go { part: Some(part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };
@@ -368,4 +374,77 @@ fn a_planner_that_waits_for_nothing_is_an_error() {
 fn a_sweep_without_tasks_is_over_at_once() {
     let mut world = world(0);
     assert!(matches!(world.dispatcher.advance(world.now), Ok(Step::End)));
+}
+
+#[test]
+fn a_full_disk_pauses_the_sweep_and_whoever_waited_reports_again() {
+    let mut world = world(3);
+    let worker = world.join(1);
+    let mut grant = world.ask(worker, 1);
+    let _ = world.advance();
+    assert_eq!(indices(&mut grant), [0]);
+    let mut first = world.report(worker, vec![finished(0, 0.0)]);
+    assert_eq!(world.advance().0, Some(vec![0]));
+    let mut again = world.report(worker, vec![finished(0, 0.0)]);
+    world.dispatcher.part_ended(world.now, Err(SinkError::passing("no space left"))).unwrap();
+    let mut waiting = world.ask(worker, 1);
+    let _ = world.advance();
+    assert!(world.dispatcher.progress().paused);
+    assert_eq!(first.try_recv(), Err(TryRecvError::Closed));
+    assert_eq!(again.try_recv(), Err(TryRecvError::Closed), "what it waited for is not durable");
+    assert!(matches!(waiting.try_recv(), Err(TryRecvError::Empty)), "nothing is begun");
+    let mut third = world.report(worker, vec![finished(0, 0.0)]);
+    assert_eq!(world.advance(), (None, Some(Millis(1_000))), "the store is left in peace for a while");
+    world.now = Millis(1_000);
+    assert_eq!(world.advance().0, Some(vec![0]));
+    world.stored();
+    assert_eq!(third.try_recv(), Ok(vec![Verdict::Stored]));
+    let _ = world.advance();
+    assert_eq!(indices(&mut waiting), [1]);
+    assert!(!world.dispatcher.progress().paused);
+}
+
+#[test]
+fn idle_workers_back_up_what_is_slow_beside_its_like() {
+    let mut world = world(12);
+    let (a, b) = (world.join(1), world.join(2));
+    for index in 0..11 {
+        let mut grant = world.ask(a, 1);
+        let _ = world.advance();
+        assert_eq!(indices(&mut grant), [index]);
+        let mut report = finished(index, 0.0);
+        if let Content::Result { output, .. } = &mut report.content {
+            output.provenance.train_s = Some(20.0);
+        }
+        drop(world.report(a, vec![report]));
+        let _ = world.advance();
+        world.stored();
+    }
+    let mut grant = world.ask(a, 1);
+    let _ = world.advance();
+    assert_eq!(indices(&mut grant), [11]);
+    let mut idle = world.ask(b, 9);
+    let mut busy = world.ask(a, 9);
+    let beat = |world: &mut World, worker| {
+        let (reply, _) = oneshot::channel();
+        world.dispatcher.handle(world.now, Message::Heartbeat { worker, held: vec![], reply });
+    };
+    for second in 1..39 {
+        world.now = Millis(second * 1_000);
+        beat(&mut world, b);
+        let _ = world.advance();
+        let (reply, _) = oneshot::channel();
+        let held = proto::Held { run_id: task(11).run_id, attempt: 1, epoch: 1, epochs: 9, loss: Some(0.5) };
+        world.dispatcher.handle(world.now, Message::Heartbeat { worker: a, held: vec![held], reply });
+    }
+    assert!(matches!(idle.try_recv(), Err(TryRecvError::Empty)), "20 s are the rule, twice that is not over");
+    assert_eq!(
+        world.dispatcher.running().map(|(worker, held)| (worker, held.loss)).collect::<Vec<_>>(),
+        [(a, Some(0.5))]
+    );
+    world.now = Millis(45_000);
+    let _ = world.advance();
+    assert_eq!(indices(&mut idle), [11]);
+    assert!(matches!(busy.try_recv(), Err(TryRecvError::Empty)), "it is its own");
+    assert_eq!(world.dispatcher.progress().counts.backups, 1);
 }

@@ -84,8 +84,10 @@ pub struct Counts {
     pub diverged: u64,
     /// Of these, durable, failed.
     pub failed: u64,
-    /// Leases that were lost.
+    /// Leases that were lost, backups apart.
     pub lost_leases: u64,
+    /// Backup leases that were granted.
+    pub backups: u64,
     /// Results that came a second time.
     pub duplicates: u64,
     /// Results that came a second time and differed.

@@ -13,6 +13,7 @@ pub type Invariant = (&'static str, fn(&Ledger) -> Result<(), String>);
 pub const INVARIANTS: &[Invariant] = &[
     ("every_id_has_one_task", every_id_has_one_task),
     ("every_lease_has_a_live_worker", every_lease_has_a_live_worker),
+    ("every_backup_has_a_second_live_worker", every_backup_has_a_second_live_worker),
     ("every_worker_has_one_deadline", every_worker_has_one_deadline),
     ("no_task_in_two_places", no_task_in_two_places),
     ("what_waits_can_be_granted", what_waits_can_be_granted),
@@ -60,6 +61,15 @@ fn every_lease_has_a_live_worker(ledger: &Ledger) -> Result<(), String> {
     })
 }
 
+fn every_backup_has_a_second_live_worker(ledger: &Ledger) -> Result<(), String> {
+    ledger.backups.iter().try_for_each(|(&slot, second)| {
+        let phase = ledger.entry(slot).phase;
+        let elsewhere = matches!(phase, Phase::Leased(first) if first != *second);
+        let has = ledger.workers.get(second).is_some_and(|worker| worker.leases.contains_key(&slot));
+        holds(elsewhere && has, || format!("{slot:?} is {phase:?} and backed up by {second}"))
+    })
+}
+
 /// Otherwise a worker could be lost without anyone noticing.
 fn every_worker_has_one_deadline(ledger: &Ledger) -> Result<(), String> {
     let expected = ledger.workers.iter().map(|(id, worker)| (worker.deadline, *id)).collect();
@@ -70,7 +80,9 @@ fn no_task_in_two_places(ledger: &Ledger) -> Result<(), String> {
     for (id, worker) in &ledger.workers {
         for &slot in worker.leases.keys() {
             let phase = ledger.entry(slot).phase;
-            holds(phase == Phase::Leased(*id), || format!("{slot:?} is leased to {id} and {phase:?}"))?;
+            holds(phase == Phase::Leased(*id) || ledger.has_backup(slot, *id), || {
+                format!("{slot:?} is leased to {id} and {phase:?}")
+            })?;
         }
     }
     for slot in ledger.queue.returned() {
@@ -111,12 +123,19 @@ fn done_is_final(ledger: &Ledger) -> Result<(), String> {
     })
 }
 
-/// An attempt counts against its task at most once.
+/// An attempt counts against its task at most once, no more count than are allowed, and a later coordinator will know.
 fn strikes_are_bounded(ledger: &Ledger) -> Result<(), String> {
-    ledger.entries.iter().try_for_each(|entry| {
-        holds(u32::from(entry.strikes) <= entry.attempts, || {
-            format!("{} has {} strikes in {} attempts", entry.run_id(), entry.strikes, entry.attempts)
-        })
+    tasks(ledger).try_for_each(|(slot, phase)| {
+        let entry = ledger.entry(slot);
+        let (strikes, attempts, limit) = (entry.strikes, entry.attempts, ledger.config.max_attempts);
+        holds(u32::from(strikes) <= attempts && strikes <= limit, || {
+            format!("{} has {strikes} strikes in {attempts} attempts, of {limit} allowed", entry.run_id())
+        })?;
+        let told = ledger.struck.contains(&slot);
+        // A task that had failed has ended, whatever comes of a late result.
+        let had_failed = ledger.storing.get(&slot).is_some_and(|storing| storing.had_failed);
+        let open = !matches!(phase, Phase::Done(_) | Phase::Failed) && !had_failed;
+        holds(told == (open && strikes > 0), || format!("{} has {strikes} strikes and told is {told}", entry.run_id()))
     })
 }
 
@@ -125,7 +144,7 @@ fn counts_add_up(ledger: &Ledger) -> Result<(), String> {
     for (_, phase) in tasks(ledger) {
         *counts.of(phase) += 1;
     }
-    let Counts { lost_leases, duplicates, conflicts, .. } = ledger.counts;
-    let expected = Counts { lost_leases, duplicates, conflicts, ..counts };
+    let Counts { lost_leases, backups, duplicates, conflicts, .. } = ledger.counts;
+    let expected = Counts { lost_leases, backups, duplicates, conflicts, ..counts };
     holds(ledger.counts == expected, || format!("{:?} where {expected:?} was expected", ledger.counts))
 }

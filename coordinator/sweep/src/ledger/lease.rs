@@ -53,7 +53,9 @@ impl Ledger {
         let Some(gone) = self.workers.get(&worker) else { return 0 };
         let leases: Vec<Slot> = gone.leases.keys().copied().collect();
         for &slot in &leases {
-            self.put(slot, Place::Queued);
+            if !self.drop_backup(slot, worker) {
+                self.give_back(slot);
+            }
         }
         if let Some(gone) = self.forget(worker) {
             self.events.push_back(Event::WorkerLeft { worker, info: gone.info, leases: leases.len() });
@@ -74,8 +76,9 @@ impl Ledger {
         {
             let entry = self.entry_mut(slot);
             entry.begin(entry.attempts.saturating_add(1));
-            leases.push(Lease { task: entry.task, attempt: entry.attempts });
-            self.put(slot, Place::Leased(worker, now));
+            let lease = Lease { task: entry.task, attempt: entry.attempts };
+            leases.push(lease);
+            self.put(slot, Place::Leased { worker, granted: now, attempt: lease.attempt });
         }
         Ok(leases)
     }
@@ -114,7 +117,9 @@ impl Ledger {
                 continue;
             };
             match self.entry(slot).phase {
-                Phase::Leased(holder) if holder == worker => self.confirm(worker, slot),
+                Phase::Leased(holder) if holder == worker || self.has_backup(slot, worker) => {
+                    self.confirm(worker, slot);
+                }
                 Phase::Queued => self.adopt(now, worker, slot, attempt),
                 Phase::Done(_) => cancel.push(run_id),
                 Phase::Leased(_) | Phase::Storing | Phase::Failed => {}
@@ -177,7 +182,8 @@ impl Ledger {
         let goes_on = attempt > entry.attempts || attempt == entry.attempts && !entry.over;
         if has_room && goes_on {
             self.entry_mut(slot).begin(attempt);
-            self.put(slot, Place::Leased(worker, now));
+            let attempt = self.entry(slot).attempts;
+            self.put(slot, Place::Leased { worker, granted: now, attempt });
         }
     }
 
@@ -197,14 +203,17 @@ impl Ledger {
             .collect()
     }
 
-    /// A lease is lost: the attempt counts, and the task waits again or is given up.
+    /// A lease is lost: the attempt counts, and the task waits again or is given up. A backup is lost without more ado.
     fn lose(&mut self, slot: Slot, worker: WorkerId) {
+        if self.drop_backup(slot, worker) {
+            return;
+        }
         self.counts.lost_leases += 1;
-        let max_attempts = self.config.max_attempts;
-        let entry = self.entry_mut(slot);
-        let (run_id, attempt, strikes) = (entry.run_id(), entry.attempts, entry.strike());
-        if strikes < max_attempts {
-            self.put(slot, Place::Queued);
+        let held = self.workers.get(&worker).and_then(|worker| worker.leases.get(&slot));
+        let attempt = held.map_or(self.entry(slot).attempts, |held| held.attempt);
+        let (run_id, strikes) = (self.entry(slot).run_id(), self.strike(slot));
+        if strikes < self.config.max_attempts {
+            self.give_back(slot);
             self.events.push_back(Event::LeaseLost { run_id, attempt, worker, strikes });
             return;
         }

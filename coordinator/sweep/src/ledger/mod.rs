@@ -15,9 +15,11 @@
 //! Execution is at least once and results are exactly once: a task's first result wins, whoever it comes from. What
 //! wins is `Storing` until [`Ledger::stored`], and only then may it be acknowledged.
 //!
-//! A task has at most one lease here. Backup leases for the slowest tasks would be leases in a second worker's table;
-//! nothing but [`Phase::Leased`] and the invariants says that there is one.
+//! A task has one lease, and near the end of a sweep perhaps a second one, the backup ([`Ledger::back_up`]): an idle worker
+//! runs it as well, and the first to finish wins. What becomes of a backup costs its task nothing. If the first lease is
+//! lost or given back, the backup takes its place.
 
+mod backup;
 mod event;
 mod invariants;
 mod lease;
@@ -87,6 +89,12 @@ pub struct Ledger {
     slots: RunIdMap<Slot>,
     queue: Queue,
     storing: BTreeMap<Slot, Storing>,
+    /// Of leased tasks, who else runs them.
+    backups: BTreeMap<Slot, WorkerId>,
+    /// Tasks that have not ended and of which attempts count.
+    struck: BTreeSet<Slot>,
+    /// How often the strikes of tasks that have not ended changed.
+    strike_changes: u64,
     workers: BTreeMap<WorkerId, Worker>,
     /// Each worker's deadline, soonest first.
     deadlines: BTreeSet<(Millis, WorkerId)>,
@@ -103,7 +111,7 @@ pub struct Ledger {
 /// Where a task is to go, with what its place needs to know.
 enum Place {
     Queued,
-    Leased(WorkerId, Millis),
+    Leased { worker: WorkerId, granted: Millis, attempt: u32 },
     Storing(Storing),
     Done(Finish),
     Failed,
@@ -118,6 +126,9 @@ impl Ledger {
             slots: RunIdMap::default(),
             queue: Queue::default(),
             storing: BTreeMap::new(),
+            backups: BTreeMap::new(),
+            struck: BTreeSet::new(),
+            strike_changes: 0,
             workers: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             joined: 0,
@@ -141,7 +152,11 @@ impl Ledger {
             return false;
         }
         // One attempt is always left: a task is given up for what is seen here.
-        self.entries.push(Entry::new(task, strikes.min(self.config.max_attempts - 1)));
+        let strikes = strikes.min(self.config.max_attempts - 1);
+        self.entries.push(Entry::new(task, strikes));
+        if strikes > 0 {
+            self.struck.insert(slot);
+        }
         self.counts.submitted += 1;
         self.counts.queued += 1;
         true
@@ -197,6 +212,28 @@ impl Ledger {
         self.slots.get(&run_id).map(|&slot| self.entry(slot).phase)
     }
 
+    /// Who runs a leased task beside the one that has the lease.
+    pub fn backup(&self, run_id: RunId) -> Option<WorkerId> {
+        self.backups.get(self.slots.get(&run_id)?).copied()
+    }
+
+    /// Whether what is being stored of a task is a result, and no failure.
+    pub fn is_storing_result(&self, run_id: RunId) -> bool {
+        let storing = self.slots.get(&run_id).and_then(|slot| self.storing.get(slot));
+        storing.is_some_and(|storing| matches!(storing.what, report::Stored::Result(_)))
+    }
+
+    /// The tasks that have not ended and of which attempts count, with how many. What a later coordinator is to know:
+    /// it passes them to [`Ledger::submit_with_strikes`].
+    pub fn strikes(&self) -> impl Iterator<Item = (RunId, u16)> {
+        self.struck.iter().map(|&slot| (self.entry(slot).run_id(), self.entry(slot).strikes))
+    }
+
+    /// How often [`Ledger::strikes`] has changed.
+    pub fn strike_changes(&self) -> u64 {
+        self.strike_changes
+    }
+
     /// The next fact, oldest first. Whoever owns the ledger is to ask until there is none.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -217,6 +254,18 @@ impl Ledger {
             .try_for_each(|&(name, holds)| holds(self).map_err(|violation| Broken { invariant: name, violation }))
     }
 
+    /// The latest attempt counts against a task. Returns how many do.
+    fn strike(&mut self, slot: Slot) -> u16 {
+        let limit = self.config.max_attempts;
+        let entry = self.entry_mut(slot);
+        let (before, after) = (entry.strikes, entry.strike(limit));
+        if after != before {
+            self.struck.insert(slot);
+            self.strike_changes += 1;
+        }
+        after
+    }
+
     fn entry(&self, slot: Slot) -> &Entry {
         &self.entries[slot.index()]
     }
@@ -231,8 +280,11 @@ impl Ledger {
         match self.entry(slot).phase {
             Phase::Queued => self.queue.remove(slot),
             Phase::Leased(holder) => {
-                if let Some(worker) = self.workers.get_mut(&holder) {
-                    worker.leases.remove(&slot);
+                let backup = self.backups.remove(&slot);
+                for worker in [Some(holder), backup].into_iter().flatten() {
+                    if let Some(worker) = self.workers.get_mut(&worker) {
+                        worker.leases.remove(&slot);
+                    }
                 }
             }
             Phase::Storing => {
@@ -245,10 +297,10 @@ impl Ledger {
                 self.queue.insert(slot);
                 Phase::Queued
             }
-            Place::Leased(holder, granted) => {
+            Place::Leased { worker: holder, granted, attempt } => {
                 if let Some(worker) = self.workers.get_mut(&holder) {
                     let confirmed = worker.beats;
-                    worker.leases.insert(slot, Held { granted, confirmed });
+                    worker.leases.insert(slot, Held { granted, confirmed, attempt });
                 }
                 Phase::Leased(holder)
             }
@@ -259,6 +311,9 @@ impl Ledger {
             Place::Done(finish) => Phase::Done(finish),
             Place::Failed => Phase::Failed,
         };
+        if matches!(phase, Phase::Done(_) | Phase::Failed) && self.struck.remove(&slot) {
+            self.strike_changes += 1;
+        }
         let before = std::mem::replace(&mut self.entry_mut(slot).phase, phase);
         *self.counts.of(before) -= 1;
         *self.counts.of(phase) += 1;

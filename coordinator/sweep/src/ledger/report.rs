@@ -34,6 +34,8 @@ pub enum FailureReason {
     Unavailable,
     /// The worker did not want to. The attempt does not count, and the task is tried again.
     HandedBack,
+    /// The attempt took too long. It counts, and the task is tried again.
+    TimedOut,
 }
 
 /// Stands for one record on its way to durable storage.
@@ -74,7 +76,7 @@ pub enum Decision {
     Duplicate,
     /// The task has a result that differs from this one: equal ids did not mean equal numbers. The first one stays.
     Conflict,
-    /// The task waits for its next attempt.
+    /// The task waits for its next attempt, or another worker has the lease.
     Retry,
     /// A failure that changes nothing: of an attempt that was lost before, or of a task that has ended.
     Stale,
@@ -146,26 +148,30 @@ impl Ledger {
         reason: FailureReason,
         message: String,
     ) -> Decision {
-        let max_attempts = self.config.max_attempts;
-        let entry = self.entry_mut(slot);
-        match entry.phase {
+        let held = self.workers.get(&worker).and_then(|worker| worker.leases.get(&slot));
+        let its_own = held.is_some_and(|held| held.attempt == attempt);
+        match self.entry(slot).phase {
             Phase::Storing => return Decision::Wait,
-            Phase::Leased(holder) if holder == worker && entry.attempts == attempt => {}
+            Phase::Leased(_) if its_own => {}
             Phase::Queued | Phase::Leased(_) | Phase::Done(_) | Phase::Failed => return Decision::Stale,
         }
-        entry.over = true;
+        let entry = self.entry_mut(slot);
+        entry.over |= entry.attempts == attempt;
+        if self.drop_backup(slot, worker) {
+            return Decision::Retry;
+        }
         let message = match reason {
             FailureReason::HandedBack => None,
-            FailureReason::Unavailable => {
-                let strikes = entry.strike();
-                (strikes >= max_attempts).then(|| format!("given up after {strikes} attempts: {message}"))
+            FailureReason::Unavailable | FailureReason::TimedOut => {
+                let strikes = self.strike(slot);
+                (strikes >= self.config.max_attempts).then(|| format!("given up after {strikes} attempts: {message}"))
             }
             FailureReason::Panic => Some(format!("panicked: {message}")),
             FailureReason::Refused => Some(format!("refused: {message}")),
         };
         match message {
             None => {
-                self.put(slot, Place::Queued);
+                self.give_back(slot);
                 Decision::Retry
             }
             Some(message) => {
@@ -208,7 +214,8 @@ impl Ledger {
             (_, Some(holder)) => {
                 // A late report may be of an older attempt; the next lease is to be newer than any.
                 self.entry_mut(receipt.slot).begin(storing.attempt);
-                self.put(receipt.slot, Place::Leased(holder, now));
+                let attempt = storing.attempt;
+                self.put(receipt.slot, Place::Leased { worker: holder, granted: now, attempt });
             }
             (Stored::Result(_), None) => self.put(receipt.slot, Place::Queued),
             (Stored::Failure(message), None) => self.give_up(receipt.slot, storing.attempt, message),

@@ -96,11 +96,12 @@ impl Entry {
         }
     }
 
-    /// The latest attempt counts against the task; but once, however often it is lost and found. Returns how many do.
-    pub(super) fn strike(&mut self) -> u16 {
+    /// The latest attempt counts against the task; but once, however often it is lost and found, and no more than
+    /// `limit` do. Returns how many do.
+    pub(super) fn strike(&mut self, limit: u16) -> u16 {
         if !self.struck {
             self.struck = true;
-            self.strikes = self.strikes.saturating_add(1);
+            self.strikes = self.strikes.saturating_add(1).min(limit);
         }
         self.strikes
     }

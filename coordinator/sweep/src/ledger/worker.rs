@@ -62,6 +62,8 @@ pub(super) struct Worker {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     pub(super) granted: Millis,
+    /// Which attempt at the task it is.
+    pub(super) attempt: u32,
     /// The number of the last heartbeat that listed the lease, or did not have to.
     pub(super) confirmed: u64,
 }

@@ -16,6 +16,8 @@ enum Op {
     Join,
     Leave(usize),
     Lease(usize, usize),
+    /// A worker backs up a task.
+    BackUp(usize, u64),
     /// Lists those of the worker's leases, and those of everybody's past ones, whose bit is set.
     Heartbeat(usize, u8),
     /// By any worker that ever was, of any task, of any attempt.
@@ -38,12 +40,14 @@ fn op() -> impl Strategy<Value = Op> {
         Just(FailureReason::Refused),
         Just(FailureReason::Unavailable),
         Just(FailureReason::HandedBack),
+        Just(FailureReason::TimedOut),
     ];
     prop_oneof![
         3 => (0..TASKS).prop_map(Op::Submit),
         2 => Just(Op::Join),
         1 => worker.clone().prop_map(Op::Leave),
         5 => (worker.clone(), 0..5_usize).prop_map(|(worker, max)| Op::Lease(worker, max)),
+        3 => (worker.clone(), 0..TASKS).prop_map(|(worker, number)| Op::BackUp(worker, number)),
         5 => (worker.clone(), any::<u8>()).prop_map(|(worker, held)| Op::Heartbeat(worker, held)),
         // One fingerprint in eight is another one.
         4 => (worker.clone(), 0..TASKS + 1, 0..4_u32, 0..8_u64).prop_map(|(worker, number, attempt, dice)| {
@@ -157,6 +161,12 @@ impl World {
             }
             Op::Lease(worker, max) => {
                 self.lease(self.worker(worker), max);
+            }
+            Op::BackUp(worker, number) => {
+                let granted = self.ledger.back_up(self.now, self.worker(worker), run_id(number));
+                if let Ok(Some(Lease { task, attempt })) = granted {
+                    assert!(self.granted.insert((task.index, attempt)), "{task:?} {attempt} was granted before");
+                }
             }
             Op::Heartbeat(worker, bits) => {
                 let granted = self.granted.iter().enumerate().filter(|(place, _)| bits >> (place % 8) & 1 == 1);

@@ -1,5 +1,7 @@
 //! What must hold, told one story at a time.
 
+use std::time::Duration;
+
 use engine::Status;
 
 use super::super::*;
@@ -326,4 +328,71 @@ fn a_million_tasks_are_no_effort() {
         }
     }
     assert_eq!(ledger.counts().ok, 1_000_000);
+}
+
+#[test]
+fn the_slowest_lease_is_backed_up_by_another_worker_and_the_first_to_finish_wins() {
+    let mut ledger = ledger(2);
+    let (a, b) = (join(&mut ledger, 0, "a"), join(&mut ledger, 0, "b"));
+    ledger.lease(Millis(0), a, 1).unwrap();
+    ledger.lease(Millis(5_000), a, 1).unwrap();
+    let slow = |ledger: &Ledger, age| ledger.slow(Millis(8_000), |_, lease| lease >= Duration::from_millis(age));
+    assert_eq!(slow(&ledger, 1_000), [(run_id(0), a), (run_id(1), a)], "the oldest first");
+    assert_eq!(slow(&ledger, 4_000), [(run_id(0), a)]);
+    assert_eq!(ledger.back_up(Millis(8_000), a, run_id(0)), Ok(None), "it is its own");
+    assert_eq!(ledger.back_up(Millis(8_000), b, run_id(0)).unwrap().unwrap().attempt, 2);
+    assert_eq!(slow(&ledger, 4_000), [], "one backup is enough");
+    assert_eq!(store(&mut ledger, b, 0, 2), Some(Status::Ok));
+    let directives = ledger.heartbeat(Millis(9_000), a, &[(run_id(0), 1), (run_id(1), 1)]).unwrap();
+    assert_eq!(directives.cancel, [run_id(0)], "the loser is cancelled");
+    ledger.check().unwrap();
+}
+
+#[test]
+fn a_backups_failure_costs_nothing_and_a_lost_lease_leaves_its_place_to_the_backup() {
+    let mut ledger = ledger(1);
+    let (a, b) = (join(&mut ledger, 0, "a"), join(&mut ledger, 0, "b"));
+    ledger.lease(Millis(0), a, 1).unwrap();
+    for attempt in [2, 3] {
+        assert_eq!(ledger.back_up(Millis(0), b, run_id(0)).unwrap().unwrap().attempt, attempt);
+        assert_eq!(ledger.report(b, run_id(0), attempt, failed(FailureReason::Panic)), Decision::Retry);
+        assert_eq!((ledger.phase(run_id(0)), ledger.strikes().count()), (Some(Phase::Leased(a)), 0));
+    }
+    ledger.back_up(Millis(0), b, run_id(0)).unwrap().unwrap();
+    ledger.heartbeat(Millis(8_000), b, &[(run_id(0), 4)]).unwrap();
+    ledger.handle_timeout(Millis(10_000));
+    assert_eq!(ledger.phase(run_id(0)), Some(Phase::Leased(b)));
+    assert_eq!(ledger.strikes().collect::<Vec<_>>(), [(run_id(0), 1)], "the lost one counts");
+    ledger.check().unwrap();
+    assert_eq!(ledger.report(b, run_id(0), 4, failed(FailureReason::HandedBack)), Decision::Retry);
+    assert_eq!(ledger.phase(run_id(0)), Some(Phase::Queued));
+}
+
+#[test]
+fn strikes_are_told_until_the_task_has_ended() {
+    let mut ledger = Ledger::new(config());
+    ledger.submit_with_strikes(task(0), 1);
+    ledger.submit(task(1));
+    let told = |ledger: &Ledger| ledger.strikes().collect::<Vec<_>>();
+    assert_eq!((told(&ledger), ledger.strike_changes()), (vec![(run_id(0), 1)], 0));
+    let a = join(&mut ledger, 0, "a");
+    ledger.lease(Millis(0), a, 2).unwrap();
+    assert_eq!(ledger.report(a, run_id(1), 1, failed(FailureReason::TimedOut)), Decision::Retry);
+    assert_eq!((told(&ledger), ledger.strike_changes()), (vec![(run_id(0), 1), (run_id(1), 1)], 1));
+    assert_eq!(store(&mut ledger, a, 0, 2), Some(Status::Ok));
+    assert_eq!((told(&ledger), ledger.strike_changes()), (vec![(run_id(1), 1)], 2));
+}
+
+#[test]
+fn a_task_that_times_out_on_whoever_runs_it_is_given_up_backups_or_not() {
+    let mut ledger = ledger(1);
+    let workers = [join(&mut ledger, 0, "a"), join(&mut ledger, 0, "b")];
+    let mut attempt = ledger.lease(Millis(0), workers[0], 1).unwrap()[0].attempt;
+    for round in 0..3 {
+        let [first, second] = [workers[round % 2], workers[(round + 1) % 2]];
+        let backup = ledger.back_up(Millis(0), second, run_id(0)).unwrap().unwrap();
+        let decision = ledger.report(first, run_id(0), attempt, failed(FailureReason::TimedOut));
+        assert_eq!(matches!(decision, Decision::GiveUp { .. }), round == 2, "round {round}: {decision:?}");
+        attempt = backup.attempt;
+    }
 }

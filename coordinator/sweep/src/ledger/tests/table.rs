@@ -3,25 +3,28 @@
 use super::super::*;
 use super::{config, finish, join, run_id, task};
 
-const STATES: [&str; 9] = [
+const STATES: [&str; 11] = [
     "unknown",
     "queued",
     "returned",
     "leased to a",
     "leased to b",
+    "leased to a, backed up by b",
+    "leased to b, backed up by a",
     "storing result",
     "storing failure",
     "done",
     "failed",
 ];
 
-/// Reports and heartbeats are worker a's, of attempt 1.
-const EVENTS: [&str; 18] = [
+/// Reports and heartbeats are worker a's, of its own attempt.
+const EVENTS: [&str; 20] = [
     "result",
     "other result",
     "panic",
     "refused",
     "unavailable",
+    "timed out",
     "handed back",
     "unavailable of attempt 9",
     "listed by a",
@@ -30,6 +33,7 @@ const EVENTS: [&str; 18] = [
     "a leaves",
     "a leases",
     "a leases, draining",
+    "a backs up",
     "stored",
     "store failed",
     "a leaves, store failed",
@@ -42,6 +46,7 @@ struct Scene {
     a: WorkerId,
     receipt: Option<Receipt>,
     now: u64,
+    attempt: u32,
 }
 
 fn beat(scene: &mut Scene, held: &[(RunId, u32)]) -> Vec<RunId> {
@@ -56,7 +61,7 @@ fn panicked() -> Reported {
 fn scene(state: &str) -> Scene {
     let mut ledger = Ledger::new(config());
     let a = join(&mut ledger, 0, "a");
-    let mut scene = Scene { ledger, a, receipt: None, now: 0 };
+    let mut scene = Scene { ledger, a, receipt: None, now: 0, attempt: 1 };
     if state == "unknown" {
         return scene;
     }
@@ -67,6 +72,18 @@ fn scene(state: &str) -> Scene {
     scene.ledger.lease(Millis(0), a, 1).unwrap();
     match state {
         "leased to a" => {}
+        "leased to a, backed up by b" => {
+            let b = join(&mut scene.ledger, 0, "b");
+            scene.ledger.back_up(Millis(0), b, run_id(0)).unwrap().unwrap();
+        }
+        "leased to b, backed up by a" => {
+            let b = join(&mut scene.ledger, 0, "b");
+            scene.ledger.back_up(Millis(0), b, run_id(0)).unwrap().unwrap();
+            scene.ledger.leave(a);
+            let again = join(&mut scene.ledger, 0, "a");
+            let lease = scene.ledger.back_up(Millis(0), again, run_id(0)).unwrap().unwrap();
+            (scene.a, scene.attempt) = (again, lease.attempt);
+        }
         "returned" | "leased to b" => {
             beat(&mut scene, &[]);
             beat(&mut scene, &[]);
@@ -96,7 +113,7 @@ fn scene(state: &str) -> Scene {
 /// What is answered, and where the task is then.
 fn outcome(state: &str, event: &str) -> String {
     let mut scene = scene(state);
-    let (id, a) = (run_id(0), scene.a);
+    let (id, a, own) = (run_id(0), scene.a, scene.attempt);
     let failure = |reason| Reported::Failed { reason, message: String::new() };
     let report = |scene: &mut Scene, attempt, reported| {
         let answer = match scene.ledger.report(a, id, attempt, reported) {
@@ -113,17 +130,18 @@ fn outcome(state: &str, event: &str) -> String {
     };
     let cancelled = |cancel: Vec<RunId>| if cancel.is_empty() { "" } else { "cancel" }.to_owned();
     let answer = match event {
-        "result" => report(&mut scene, 1, Reported::Finished(finish(0))),
-        "other result" => report(&mut scene, 1, Reported::Finished(finish(1))),
-        "panic" => report(&mut scene, 1, failure(FailureReason::Panic)),
-        "refused" => report(&mut scene, 1, failure(FailureReason::Refused)),
-        "unavailable" => report(&mut scene, 1, failure(FailureReason::Unavailable)),
-        "handed back" => report(&mut scene, 1, failure(FailureReason::HandedBack)),
+        "result" => report(&mut scene, own, Reported::Finished(finish(0))),
+        "other result" => report(&mut scene, own, Reported::Finished(finish(1))),
+        "panic" => report(&mut scene, own, failure(FailureReason::Panic)),
+        "refused" => report(&mut scene, own, failure(FailureReason::Refused)),
+        "unavailable" => report(&mut scene, own, failure(FailureReason::Unavailable)),
+        "timed out" => report(&mut scene, own, failure(FailureReason::TimedOut)),
+        "handed back" => report(&mut scene, own, failure(FailureReason::HandedBack)),
         "unavailable of attempt 9" => report(&mut scene, 9, failure(FailureReason::Unavailable)),
-        "listed by a" => cancelled(beat(&mut scene, &[(id, 1)])),
+        "listed by a" => cancelled(beat(&mut scene, &[(id, own)])),
         "closed, listed by a" => {
             scene.ledger.close();
-            cancelled(beat(&mut scene, &[(id, 1)]))
+            cancelled(beat(&mut scene, &[(id, own)]))
         }
         "unlisted by a" => {
             beat(&mut scene, &[]);
@@ -142,6 +160,11 @@ fn outcome(state: &str, event: &str) -> String {
             scene.ledger.drain();
             format!("{} granted", scene.ledger.lease(Millis(scene.now), a, 9).unwrap().len())
         }
+        "a backs up" => match scene.ledger.back_up(Millis(scene.now), a, id).unwrap() {
+            Some(_) => "granted",
+            None => "no",
+        }
+        .to_owned(),
         "stored" => match scene.receipt {
             Some(receipt) => scene.ledger.stored(receipt).map_or("no", |status| status.word()).to_owned(),
             None => "-".to_owned(),
@@ -159,7 +182,11 @@ fn outcome(state: &str, event: &str) -> String {
     scene.ledger.check().unwrap_or_else(|broken| panic!("{state}, {event}: {broken}"));
     let phase = match scene.ledger.phase(id) {
         None => "nowhere".to_owned(),
-        Some(Phase::Leased(holder)) => format!("leased to {}", scene.ledger.worker(holder).unwrap().name),
+        Some(Phase::Leased(holder)) => {
+            let name = |worker| &scene.ledger.worker(worker).unwrap().name;
+            let backup = scene.ledger.backups.values().next().map(|second| format!(", backed up by {}", name(*second)));
+            format!("leased to {}{}", name(holder), backup.unwrap_or_default())
+        }
         Some(Phase::Queued) => "queued".to_owned(),
         Some(Phase::Storing) => "storing".to_owned(),
         Some(Phase::Done(_)) => "done".to_owned(),
