@@ -139,7 +139,10 @@ impl Sink for SharedStore {
         let count = records.len();
         let stored: Result<Result<(), StoreError>, _> =
             tokio::task::spawn_blocking(move || store.with(|store| store.append(&records))).await;
-        stored.map_err(SinkError::new)?.map_err(SinkError::new)?;
+        stored.map_err(SinkError::new)?.map_err(|error| match error.is_transient() {
+            true => SinkError::transient(error),
+            false => SinkError::new(error),
+        })?;
         tracing::debug!(records = count, "part stored");
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What the whole-system tests share: finding the binaries, running them in a folder of their own, and reading what
 //! they leave behind.
 
+pub mod siege;
+
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

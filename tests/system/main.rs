@@ -3,7 +3,9 @@
 mod bad_input;
 mod equivalence;
 mod extend;
+mod fleet;
 mod hedging;
 mod interop;
 mod plan;
 mod replay;
+mod siege;

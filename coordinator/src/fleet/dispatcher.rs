@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::group::{Group, Part, Promise, Rhythm, Waiter};
 use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
 use super::pace::Pace;
+use super::pause::Pause;
 use super::progress::{FleetError, Progress, Summary};
 use super::seam::SinkError;
 
@@ -67,6 +68,8 @@ pub(super) struct Dispatcher {
     group: Group,
     /// What depends on the part that is being stored.
     storing: Option<Promise>,
+    /// Whether the store is waited for.
+    pause: Pause,
     /// When the last part was begun.
     last_part: Option<Millis>,
     parts: u64,
@@ -95,6 +98,7 @@ impl Dispatcher {
             parked: VecDeque::new(),
             group: Group::default(),
             storing: None,
+            pause: Pause::default(),
             last_part: None,
             parts: 0,
             outcomes: Vec::new(),
@@ -140,7 +144,10 @@ impl Dispatcher {
     /// Takes in what needs no answer.
     pub(super) fn control(&mut self, control: Control) {
         match control {
-            Control::Drain => self.ledger.drain(),
+            Control::Drain => {
+                self.ledger.drain();
+                self.pause.cut_short();
+            }
             Control::Undelivered { worker, leases } => {
                 for lease in leases {
                     let reason = FailureReason::HandedBack;
@@ -154,14 +161,27 @@ impl Dispatcher {
 
     /// The part that was being stored is durable, or could not be stored.
     ///
-    /// This is the one place that decides what follows from a broken store: the fleet ends. Results that were not
-    /// acknowledged stay with their workers, and the ledger is ready for their coming again, so that pausing and trying
-    /// again would be a change of this function alone.
+    /// This is the one place that decides what follows from a broken store. If that may pass, the fleet pauses: results
+    /// that were not acknowledged stay with their workers, which report them again. Otherwise, or if it was to end anyway,
+    /// it ends.
     pub(super) fn part_ended(&mut self, now: Millis, ended: Result<(), SinkError>) -> Result<(), FleetError> {
         let Some(Promise { receipts, waiters }) = self.storing.take() else { return Ok(()) };
         if let Err(error) = ended {
             receipts.into_iter().for_each(|(receipt, _)| self.ledger.store_failed(now, receipt));
-            return Err(error.into());
+            // Some of those who wait for the next part wait for this one too. All are to report again.
+            self.group.promise.waiters.clear();
+            if !error.is_transient() || self.ledger.is_draining() {
+                return Err(error.into());
+            }
+            let wait = self.pause.begin(now);
+            tracing::warn!(
+                "results cannot be stored: {error}; the sweep pauses and tries again in {wait:?}; nothing is lost, the \
+                 workers keep what they have finished"
+            );
+            return Ok(());
+        }
+        if self.pause.end() {
+            tracing::warn!("results can be stored again: the sweep goes on");
         }
         self.parts += 1;
         for (receipt, metric) in receipts {
@@ -201,6 +221,8 @@ impl Dispatcher {
                 self.group.bytes = 0;
             }
             due = self.group.due(now, self.last_part, idle, self.terms.rhythm);
+            // While the store is waited for, no part is due.
+            due = due.map(|due| self.pause.lasts_until(now).map_or(due, |until| due.max(until)));
             if due.is_some_and(|due| due <= now) {
                 let (records, promise) = self.group.take();
                 (self.storing, self.last_part) = (Some(promise), Some(now));
@@ -211,7 +233,7 @@ impl Dispatcher {
             return Ok(Step::End);
         }
         let parting = self.ended.map(|ended| ended.after(self.terms.farewell));
-        let wake = [self.ledger.poll_timeout(), due, parting].into_iter().flatten().min();
+        let wake = [self.ledger.poll_timeout(), due, parting, self.pause.lasts_until(now)].into_iter().flatten().min();
         Ok(Step::Go { wake, part })
     }
 
@@ -243,6 +265,10 @@ impl Dispatcher {
             let _ = parked.reply.send(LeaseReply::Finished);
             return;
         }
+        if self.pause.lasts_until(now).is_some() && self.paces.contains_key(&parked.worker) {
+            self.parked.push_back(parked);
+            return;
+        }
         let pace = self.paces.get(&parked.worker).copied().unwrap_or_else(|| Pace::new(1));
         let grant = pace.grant(self.ledger.counts().queued, self.slots).min(parked.max);
         match self.ledger.lease(now, parked.worker, grant) {
@@ -267,7 +293,8 @@ impl Dispatcher {
         }
         // As many as there are now: who cannot be served is parked again behind them.
         for _ in 0..self.parked.len() {
-            if self.ledger.counts().queued == 0 && !self.no_more_tasks() {
+            let nothing_to_grant = self.ledger.counts().queued == 0 || self.pause.lasts_until(now).is_some();
+            if nothing_to_grant && !self.no_more_tasks() {
                 break;
             }
             let Some(parked) = self.parked.pop_front() else { break };

@@ -12,9 +12,13 @@
 mod dispatcher;
 mod driver;
 mod fingerprint;
+mod gate;
 mod group;
+mod guard;
+mod lobby;
 mod message;
 mod pace;
+mod pause;
 mod progress;
 mod seam;
 mod server;
@@ -32,6 +36,7 @@ use sweep::plan::Planner;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+pub use gate::{Gate, Tls};
 pub use progress::{FleetError, Progress, Summary};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
@@ -57,8 +62,8 @@ pub struct FleetOptions {
     pub max_attempts: u16,
     /// How many workers are admitted.
     pub max_workers: usize,
-    /// Where remote workers are admitted: a loopback address.
-    pub listen: Option<SocketAddr>,
+    /// Where remote workers are admitted, and how they are told from strangers.
+    pub listen: Option<Gate>,
     /// The largest batch of results that a worker may send.
     pub max_batch_bytes: usize,
     /// How many bytes of results may be in memory, waiting to be stored.
@@ -115,7 +120,8 @@ pub fn start(
     planner: Box<dyn Planner + Send>,
     sink: impl Sink,
 ) -> Result<Fleet, FleetError> {
-    let listener = options.listen.map(server::bind).transpose()?;
+    let gate = options.listen.clone();
+    let listener = gate.as_ref().map(server::bind).transpose()?;
     let (driver, inbox) = mpsc::channel(INBOX);
     let service = Service::new(
         driver,
@@ -124,7 +130,7 @@ pub fn start(
         options.max_batch_bytes,
         options.max_report_bytes,
     );
-    let servers = server::serve(service, listener)?;
+    let servers = server::serve(service, gate.as_ref().zip(listener), options.max_workers)?;
     let (control, orders) = mpsc::unbounded_channel();
     let dispatcher = Dispatcher::new(options.terms(), planner, control.clone());
     let (sender, progress) = watch::channel(Progress::default());

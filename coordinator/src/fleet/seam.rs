@@ -16,13 +16,27 @@ pub trait Sink: Send + 'static {
 
 /// Records could not be stored.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SinkError(#[source] Box<dyn Error + Send + Sync>);
+#[error("{error}")]
+pub struct SinkError {
+    #[source]
+    error: Box<dyn Error + Send + Sync>,
+    transient: bool,
+}
 
 impl SinkError {
-    /// Wraps whatever the storage says.
+    /// Whatever the storage says; it will say so again.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
-        SinkError(error.into())
+        SinkError { error: error.into(), transient: false }
+    }
+
+    /// Whatever the storage says of a condition that may pass, such as a full disk.
+    pub fn transient(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
+        SinkError { error: error.into(), transient: true }
+    }
+
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        self.transient
     }
 }
 

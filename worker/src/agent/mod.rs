@@ -31,6 +31,7 @@ use tonic::transport::Channel;
 
 pub use backoff::Backoff;
 
+use crate::credentials::Token;
 use crate::platform::{self, Identity};
 use crate::runner::Runner;
 use crate::shutdown::Shutdown;
@@ -58,6 +59,8 @@ pub struct AgentOptions {
     pub lease_wait: Duration,
     /// With this many bytes of unacknowledged reports no more tasks are taken.
     pub unacknowledged_bytes: usize,
+    /// What every call carries, for a coordinator that asks for it.
+    pub token: Option<Token>,
 }
 
 impl AgentOptions {
@@ -72,6 +75,7 @@ impl AgentOptions {
             backoff: Backoff::default(),
             lease_wait: Duration::from_secs(20),
             unacknowledged_bytes: 64 << 20,
+            token: None,
         }
     }
 }
@@ -124,7 +128,7 @@ pub async fn run(
     let clerk = Arc::new(Clerk::new(identity));
     let slots = Slots::start(options.slots, &desk, &clerk, &runner)?;
     let context = Context {
-        client: session::client(channel),
+        client: session::client(channel, options.token.as_ref()),
         options,
         desk: Arc::clone(&desk),
         clerk: Arc::clone(&clerk),

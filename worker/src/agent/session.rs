@@ -9,19 +9,36 @@ use proto::v1::fleet_client::FleetClient;
 use proto::{Hello, Welcome, v1};
 use tokio::sync::Mutex;
 use tokio::sync::watch;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 use super::blobs::Blobs;
 use super::desk::Desk;
 use super::slot::Clerk;
 use super::{AgentError, AgentOptions, heart, leaser, reporter};
+use crate::credentials::Token;
 
 /// How long a call may take that the coordinator answers at once.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A client of the coordinator; cheap to clone.
-pub(super) type Client = FleetClient<Channel>;
+pub(super) type Client = FleetClient<InterceptedService<Channel, Bearer>>;
+
+/// Puts the token, if there is one, into every call.
+#[derive(Clone)]
+pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(header) = &self.0 {
+            request.metadata_mut().insert(Token::HEADER, header.clone());
+        }
+        Ok(request)
+    }
+}
 
 /// What every part of the agent has.
 pub(super) struct Context {
@@ -44,8 +61,10 @@ pub(super) enum End {
 }
 
 /// A client with the protocol's limits.
-pub(super) fn client(channel: Channel) -> Client {
-    FleetClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
+pub(super) fn client(channel: Channel, token: Option<&Token>) -> Client {
+    FleetClient::with_interceptor(channel, Bearer(token.map(Token::header)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// What a status says, down to its cause: `tcp connect error: Connection refused`.
