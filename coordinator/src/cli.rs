@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::net::SocketAddr;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::admission::AdmissionArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +16,8 @@ Examples:
   coordinator --sweep sweeps/damping.yaml --set seeds=5
   coordinator --sweep sweeps/damping.yaml --slots 0 --listen 127.0.0.1:4750
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
+  coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
+  worker --coordinator https://HOST:4750 --tls-ca ca.pem --token-file token      take part from another machine
 
 Exit codes: 0 all ended well; 1 internal error; 2 bad usage or bad sweep file; 3 finished, but some tasks
 failed; 4 the output is locked or cannot be reached; 130 interrupted (results are kept; the same command resumes).";
@@ -62,9 +65,6 @@ pub struct RunArgs {
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
     pub slots: Slots,
-    /// Admit remote workers at this address, e.g. 127.0.0.1:4750
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,
@@ -83,6 +83,9 @@ pub struct RunArgs {
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Who is admitted.
+    #[command(flatten)]
+    pub admission: AdmissionArgs,
 }
 
 /// What to plan.

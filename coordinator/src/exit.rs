@@ -70,7 +70,7 @@ impl From<StoreError> for Failure {
 impl From<FleetError> for Failure {
     fn from(error: FleetError) -> Failure {
         let exit = match &error {
-            FleetError::NotLoopback(_) | FleetError::Listen { .. } => Exit::Usage,
+            FleetError::Exposed { .. } | FleetError::Tls(_) | FleetError::Listen { .. } => Exit::Usage,
             FleetError::Sink(_) => Exit::Output,
             FleetError::Stuck { .. } | FleetError::Internal(_) => Exit::Internal,
         };

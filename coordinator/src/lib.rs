@@ -1,5 +1,6 @@
 //! The coordinator as a library: the command line over the [`fleet`] that runs a sweep's tasks.
 
+pub mod admission;
 pub mod cli;
 pub mod commands;
 pub mod embedded;

@@ -10,6 +10,7 @@ use coordinator::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    worker::credentials::install_crypto_provider();
     match dispatch(&cli) {
         Ok(exit) => exit.into(),
         Err(failure) => {

@@ -137,12 +137,8 @@ impl SharedStore {
     }
 }
 
-/// A full disk is somebody's to clear; whatever else is wrong will not pass by itself.
 fn sink_error(error: StoreError) -> SinkError {
-    match error {
-        StoreError::NoSpace { .. } => SinkError::passing(error),
-        _ => SinkError::new(error),
-    }
+    if error.is_transient() { SinkError::transient(error) } else { SinkError::new(error) }
 }
 
 impl Sink for SharedStore {

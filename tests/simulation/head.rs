@@ -241,7 +241,7 @@ impl World {
         let Some(Writing { records, strikes }) = head.writing.take() else { return Ok(()) };
         let ended = if self.disk.full_until > now {
             self.books.fired(Fault::DiskFull);
-            Err(SinkError::passing("no space left on device"))
+            Err(SinkError::transient("no space left on device"))
         } else {
             self.disk.write(&records);
             if let Some(strikes) = strikes {
@@ -249,7 +249,7 @@ impl World {
             }
             if std::mem::take(&mut self.books.store_lies) {
                 self.books.fired(Fault::StoreLies);
-                Err(SinkError::passing("the folder's entry could not be flushed"))
+                Err(SinkError::transient("the folder's entry could not be flushed"))
             } else {
                 Ok(())
             }

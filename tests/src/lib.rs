@@ -2,6 +2,7 @@
 //! they leave behind.
 
 pub mod proxy;
+pub mod siege;
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};

@@ -178,15 +178,6 @@ fn an_output_in_use_is_refused() {
     sandbox.coordinator(["--sweep", "bad.yaml"]).expect_code(0);
 }
 
-#[test]
-fn only_loopback_is_listened_on() {
-    let sandbox = Sandbox::new();
-    sandbox.write("bad.yaml", GOOD);
-    let finished = sandbox.coordinator(["--sweep", "bad.yaml", "--listen", "0.0.0.0:0"]).expect_code(2);
-    assert!(finished.stderr.contains("loopback"), "{}", finished.stderr);
-    assert!(!sandbox.path("results").exists(), "a refused sweep writes nothing");
-}
-
 /// Mounts a file system of its own on `out`; `None`, saying so, where that is not permitted.
 struct Mount(std::path::PathBuf);
 
@@ -225,14 +216,35 @@ fn a_read_only_disk_is_an_output_that_cannot_be_reached() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_loses_nothing_that_was_finished() {
+fn a_full_disk_pauses_the_sweep_which_goes_on_when_there_is_room() {
     let sandbox = Sandbox::new();
     sandbox.write("bad.yaml", GOOD);
     let Some(mount) = Mount::tmpfs(&sandbox, "size=16k") else { return };
-    let finished = sandbox.coordinator(["--sweep", "bad.yaml", "--out", "out"]).expect_code(4);
+    let mut paused = Background::start(sandbox.command("coordinator", ["--sweep", "bad.yaml", "--out", "out"]));
+    let said = paused.read_stderr_until(|line| line.contains("the sweep pauses"));
+    assert!(said.to_lowercase().contains("no space left"), "{said}");
+    assert!(said.contains("nothing is lost"), "{said}");
+    mount.remount("size=16m");
+    paused.read_stderr_until(|line| line.contains("the sweep goes on"));
+    paused.wait().expect_code(0);
+    let runs = hedgesweep_tests::table(sandbox.path("out/runs.parquet"));
+    assert_eq!(runs.height(), 8);
+    let left: Vec<_> =
+        std::fs::read_dir(sandbox.path("out/parts")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.iter().all(|path| path.extension().is_some_and(|name| name == "parquet")), "{left:?}");
+}
+
+#[test]
+fn a_disk_that_stays_full_is_left_with_ctrl_c_and_what_was_stored_is_safe() {
+    let sandbox = Sandbox::new();
+    sandbox.write("bad.yaml", GOOD);
+    let Some(mount) = Mount::tmpfs(&sandbox, "size=16k") else { return };
+    let mut paused = Background::start(sandbox.command("coordinator", ["--sweep", "bad.yaml", "--out", "out"]));
+    paused.read_stderr_until(|line| line.contains("the sweep pauses"));
+    paused.signal("INT");
+    let finished = paused.wait().expect_code(4);
     assert!(finished.stderr.to_lowercase().contains("no space left"), "{}", finished.stderr);
     mount.remount("size=16m");
     sandbox.coordinator(["--sweep", "bad.yaml", "--out", "out"]).expect_code(0);
-    let runs = hedgesweep_tests::table(sandbox.path("out/runs.parquet"));
-    assert_eq!(runs.height(), 8);
+    assert_eq!(hedgesweep_tests::table(sandbox.path("out/runs.parquet")).height(), 8);
 }

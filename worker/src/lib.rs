@@ -6,6 +6,8 @@
 pub mod agent;
 pub mod attempt;
 pub mod bench;
+pub mod connection;
+pub mod credentials;
 pub mod memory;
 mod panic;
 pub mod platform;

@@ -94,6 +94,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether trying again later may help, with nothing done but making room or mending the network: what is wrong is
+    /// wrong with the place, not with what is asked of it.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, StoreError::NoSpace { .. } | StoreError::Unreachable { .. })
+    }
+
     /// The error of a system call on `path`.
     pub(crate) fn io(path: impl Into<PathBuf>, error: &io::Error) -> StoreError {
         StoreError::of_kind(path.into(), error.kind(), error.to_string())

@@ -55,6 +55,32 @@ impl fmt::Display for Location {
     }
 }
 
+/// Creates a folder and those above it, so that they are there after a crash of the machine too: an entry is durable when
+/// the folder that holds it is fsynced.
+pub(crate) fn create_folder(path: &Path) -> Result<(), StoreError> {
+    let absolute = std::path::absolute(path).map_err(|error| StoreError::io(path, &error))?;
+    let missing: Vec<&Path> = absolute.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::create_dir_all(&absolute).map_err(|error| StoreError::io(path, &error))?;
+    for folder in missing.into_iter().rev() {
+        if let Some(parent) = folder.parent() {
+            sync_folder(parent)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> Result<(), StoreError> {
+    let synced = std::fs::File::open(folder).and_then(|file| file.sync_all());
+    synced.map_err(|error| StoreError::io(folder, &error))
+}
+
+/// Other systems open no folders.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> Result<(), StoreError> {
+    Ok(())
+}
+
 /// One object in a folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {

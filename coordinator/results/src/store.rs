@@ -9,11 +9,14 @@ use crate::encode;
 use crate::error::StoreError;
 use crate::identity::{self, Footer, SweepIdentity};
 use crate::index::{Index, Place};
-use crate::location::{Folder, Location, Object};
+use crate::location::{self, Folder, Location, Object};
 use crate::lock::{Lock, Mode};
 use crate::parquet::Parquet;
 use crate::part::{self, Part, PartName, Trust};
 use crate::{compact, decode};
+
+/// How many parts are stored before compacting is tried again that has failed, for want of space perhaps.
+const REST_PARTS: u32 = 64;
 
 /// What results are opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +66,8 @@ pub struct Store {
     /// What is asked to be kept of each run.
     wanted: Record,
     set_aside: Vec<SetAside>,
-    /// Whether compacting has failed before: results come first, so it is not tried again.
-    compacting_failed: bool,
+    /// After compacting has failed, how many parts are to come before it is tried again: results come first.
+    compacting_rests: u32,
     /// For a shard, the first slot of its own parts: it compacts no other's.
     own_parts: usize,
     _locks: Vec<Lock>,
@@ -84,7 +87,7 @@ impl Store {
             for folder in
                 [location.path().to_owned(), location.path().join("locks"), location.path().join(part::FOLDER)]
             {
-                std::fs::create_dir_all(&folder).map_err(|error| StoreError::io(&folder, &error))?;
+                location::create_folder(&folder)?;
             }
         }
         let folder = Folder::open(location)?;
@@ -108,7 +111,7 @@ impl Store {
             index: Index::preferring(sweep.record.clone()),
             wanted: sweep.record.clone(),
             set_aside: Vec::new(),
-            compacting_failed: false,
+            compacting_rests: 0,
             own_parts: 0,
             _locks: locks,
         };
@@ -193,13 +196,14 @@ impl Store {
 
     /// Compacts if there is enough to compact. The results are durable without it, so that its failure is only told.
     fn tidy(&mut self) {
-        if self.compacting_failed {
+        if self.compacting_rests > 0 {
+            self.compacting_rests -= 1;
             return;
         }
         while let Some(slots) = compact::choose(&self.parts, self.own_parts) {
             if let Err(error) = self.compact(&slots) {
                 tracing::warn!(%error, "parts could not be compacted; results are stored all the same");
-                self.compacting_failed = true;
+                self.compacting_rests = REST_PARTS;
                 return;
             }
         }

@@ -20,7 +20,7 @@ use crate::cli::{RunArgs, Setting};
 use crate::commands::{Loaded, load, output};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
-use crate::fleet::{self, FleetError, FleetOptions, Summary};
+use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::Interrupts;
 use crate::outcome;
@@ -34,7 +34,8 @@ use crate::seams::{PlanRows, PlanTasks, SharedStore};
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
-    refuse_what_cannot_run(args)?;
+    let gate = args.admission.gate()?;
+    refuse_what_cannot_run(args, gate.as_ref())?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
@@ -52,7 +53,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let store = SharedStore::new(store);
     let tally = Arc::new(tally);
-    let computed = if tally.to_do > 0 { Some(compute(args, &spec, &plan, &store, blobs, &tally)?) } else { None };
+    let computed = if tally.to_do > 0 { Some(compute(args, gate, &spec, &plan, &store, blobs, &tally)?) } else { None };
     let (summary, _signals) = computed.unzip();
     if let Some(summary) = summary.filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
@@ -83,15 +84,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
 }
 
 /// Refuses what is known to fail before anything is written.
-fn refuse_what_cannot_run(args: &RunArgs) -> Result<(), Failure> {
-    if let Some(address) = args.listen {
-        if !address.ip().is_loopback() {
-            return Err(FleetError::NotLoopback(address).into());
-        }
+fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Failure> {
+    if let Some(address) = gate.map(Gate::address) {
         // The fleet binds it again, when there is an output to write to.
         TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
     }
-    if args.slots.count() == 0 && args.listen.is_none() {
+    if args.slots.count() == 0 && gate.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
         return Err(error).or_exit(Exit::Usage);
     }
@@ -218,6 +216,7 @@ impl std::fmt::Display for Tally {
 /// lives.
 fn compute(
     args: &RunArgs,
+    gate: Option<Gate>,
     spec: &Spec,
     plan: &Arc<Plan>,
     store: &SharedStore,
@@ -232,7 +231,7 @@ fn compute(
         let done = Arc::clone(tally);
         let planner = PlanOrder::new(Arc::clone(plan), move |task| done.is_done(task.index));
         let options = FleetOptions {
-            listen: args.listen,
+            listen: gate.clone(),
             max_attempts: args.max_attempts,
             lease_ttl: args.lease_ttl.0,
             // Several heartbeats fit into a lease: one may be lost.
@@ -242,8 +241,8 @@ fn compute(
             ..FleetOptions::default()
         };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
-        if let Some(address) = fleet.local_addr() {
-            eprintln!("listening on {address}: worker --coordinator http://{address}");
+        if let Some((gate, address)) = gate.zip(fleet.local_addr()) {
+            eprintln!("listening on {address}: {}", gate.invitation(address));
         }
         let reporter = Reporter::start(fleet.progress(), tally.tasks_to_do(plan), args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());
@@ -258,7 +257,7 @@ fn compute(
             summary = &mut joined => summary.map_err(Failure::from),
             reason = workers.failed() => {
                 let error = anyhow::anyhow!("the workers of this machine have ended: {reason}");
-                if args.listen.is_some() {
+                if args.admission.listen.is_some() {
                     eprintln!("error: {error}; remote workers go on");
                     joined.await.map_err(Failure::from)
                 } else {

@@ -19,6 +19,7 @@ use super::durations::Durations;
 use super::group::{Group, Part, Promise, Rhythm, Strikes, Waiter};
 use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
 use super::pace::Pace;
+use super::pause::Pause;
 use super::progress::{FleetError, Progress, Summary};
 use super::seam::{SinkError, TaskSource};
 
@@ -33,10 +34,6 @@ const BACKUP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A task is slow if its lease is older than this, and than twice the 95th percentile of its arm.
 const SLOW: Duration = Duration::from_secs(10);
-
-/// How long to wait at first, and at most, before results that could not be stored are tried again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the dispatcher goes by.
 #[derive(Clone, Debug)]
@@ -109,6 +106,8 @@ pub struct Dispatcher {
     group: Group,
     /// What depends on the part that is being stored.
     storing: Option<Promise>,
+    /// Whether the store is waited for.
+    pause: Pause,
     /// When the last part was begun.
     last_part: Option<Millis>,
     parts: u64,
@@ -129,8 +128,6 @@ pub struct Dispatcher {
     /// The ledger's strikes, by the number of their changes, that are on their way to the store, and that are there.
     strikes_storing: u64,
     strikes_stored: u64,
-    /// Nothing is stored before this moment, because the store had failed; and how long the pause was.
-    paused: Option<(Millis, Duration)>,
 }
 
 impl Dispatcher {
@@ -147,6 +144,7 @@ impl Dispatcher {
             parked: VecDeque::new(),
             group: Group::default(),
             storing: None,
+            pause: Pause::default(),
             last_part: None,
             parts: 0,
             outcomes: Vec::new(),
@@ -160,7 +158,6 @@ impl Dispatcher {
             known_strikes: terms.strikes.clone(),
             strikes_storing: 0,
             strikes_stored: 0,
-            paused: None,
             terms,
         }
     }
@@ -205,7 +202,10 @@ impl Dispatcher {
     /// Takes in what needs no answer.
     pub fn control(&mut self, control: Control) {
         match control {
-            Control::Drain => self.ledger.drain(),
+            Control::Drain => {
+                self.ledger.drain();
+                self.pause.cut_short();
+            }
             Control::Undelivered { worker, leases } => {
                 for lease in leases {
                     let reason = FailureReason::HandedBack;
@@ -220,8 +220,8 @@ impl Dispatcher {
     /// The part that was being stored is durable, or could not be stored.
     ///
     /// This is the one place that decides what follows from a broken store. If its state may pass, as a full disk does,
-    /// the fleet pauses: no tasks are begun, results that were not acknowledged stay with their workers, who report them
-    /// again, and whatever comes is tried again after a while. Otherwise the fleet ends.
+    /// the fleet pauses: no tasks are begun, results that were not acknowledged stay with their workers, which report them
+    /// again, and whatever comes is tried again after a while. Otherwise, or if it was to end anyway, it ends.
     ///
     /// # Errors
     /// If the store will not recover.
@@ -229,20 +229,20 @@ impl Dispatcher {
         let Some(Promise { receipts, waiters }) = self.storing.take() else { return Ok(()) };
         if let Err(error) = ended {
             receipts.into_iter().for_each(|(receipt, _)| self.ledger.store_failed(now, receipt));
-            if !error.passes() {
+            // Some of those who wait for the next part wait for this one too. All are to report again.
+            self.group.promise.waiters.clear();
+            if !error.is_transient() || self.ledger.is_draining() {
                 return Err(error.into());
             }
-            // Some wait for this part, of whose records they had others; the rest will report again as well.
-            self.group.promise.waiters.clear();
-            let wait = self.paused.map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(LONGEST_PAUSE));
-            tracing::error!(
-                "paused: {error}; results are kept where they are, and stored when there is room ({wait:?})"
+            let wait = self.pause.begin(now);
+            tracing::warn!(
+                "results cannot be stored: {error}; the sweep pauses and tries again in {wait:?}; nothing is lost, the \
+                 workers keep what they have finished"
             );
-            self.paused = Some((now.after(wait), wait));
             return Ok(());
         }
-        if self.paused.take().is_some() {
-            tracing::warn!("results can be stored again; the sweep goes on");
+        if self.pause.end() {
+            tracing::warn!("results can be stored again: the sweep goes on");
         }
         self.strikes_stored = self.strikes_storing;
         // What counts against tasks may have been all that there was to store.
@@ -285,8 +285,8 @@ impl Dispatcher {
                 self.group.bytes = 0;
             }
             due = self.group.due(now, self.last_part, idle, self.terms.rhythm).or_else(|| self.strikes_due(now));
-            // A store that has failed is left in peace for a while.
-            due = due.map(|due| self.paused.map_or(due, |(until, _)| due.max(until)));
+            // While the store is waited for, no part is due.
+            due = due.map(|due| self.pause.lasts_until(now).map_or(due, |until| due.max(until)));
             if due.is_some_and(|due| due <= now) {
                 let (records, promise) = self.group.take(self.changed_strikes());
                 self.strikes_storing = self.ledger.strike_changes();
@@ -299,7 +299,8 @@ impl Dispatcher {
         }
         let parting = self.ended.map(|ended| ended.after(self.terms.farewell));
         let backups = self.looks_for_backups().then_some(self.next_backups);
-        let wake = [self.ledger.poll_timeout(), due, parting, backups].into_iter().flatten().min();
+        let paused = self.pause.lasts_until(now);
+        let wake = [self.ledger.poll_timeout(), due, parting, backups, paused].into_iter().flatten().min();
         Ok(Step::Go { wake, part })
     }
 
@@ -313,7 +314,7 @@ impl Dispatcher {
             draining: self.ledger.is_draining(),
             parts: self.parts,
             running: self.running_count,
-            paused: self.paused.is_some(),
+            paused: self.pause.is_on(),
         }
     }
 
@@ -340,7 +341,7 @@ impl Dispatcher {
             let _ = parked.reply.send(LeaseReply::Finished);
             return;
         }
-        if self.paused.is_some() && self.paces.contains_key(&parked.worker) {
+        if self.pause.lasts_until(now).is_some() && self.paces.contains_key(&parked.worker) {
             self.parked.push_back(parked);
             return;
         }
@@ -369,7 +370,7 @@ impl Dispatcher {
 
     /// Has workers that have nothing to do run the tasks that others are slowest with.
     fn back_up(&mut self, now: Millis) {
-        if !self.looks_for_backups() || now < self.next_backups || self.paused.is_some() {
+        if !self.looks_for_backups() || now < self.next_backups || self.pause.is_on() {
             return;
         }
         self.next_backups = now.after(BACKUP_INTERVAL);
@@ -428,7 +429,8 @@ impl Dispatcher {
         }
         // As many as there are now: who cannot be served is parked again behind them.
         for _ in 0..self.parked.len() {
-            if (self.ledger.counts().queued == 0 || self.paused.is_some()) && !self.no_more_tasks() {
+            let nothing_to_grant = self.ledger.counts().queued == 0 || self.pause.lasts_until(now).is_some();
+            if nothing_to_grant && !self.no_more_tasks() {
                 break;
             }
             let Some(parked) = self.parked.pop_front() else { break };

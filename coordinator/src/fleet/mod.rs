@@ -13,9 +13,13 @@ pub mod dispatcher;
 mod driver;
 mod durations;
 mod fingerprint;
+mod gate;
 mod group;
+mod guard;
+mod lobby;
 pub mod message;
 mod pace;
+mod pause;
 mod progress;
 mod seam;
 mod server;
@@ -36,6 +40,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use fingerprint::fingerprint;
+pub use gate::{Gate, Tls};
 pub use group::{Part, Rhythm, Strikes};
 pub use progress::{FleetError, Progress, Summary};
 pub use seam::{Sink, SinkError, TaskSource};
@@ -65,8 +70,8 @@ pub struct FleetOptions {
     pub strikes: HashMap<RunId, u16>,
     /// How many workers are admitted.
     pub max_workers: usize,
-    /// Where remote workers are admitted: a loopback address.
-    pub listen: Option<SocketAddr>,
+    /// Where remote workers are admitted, and how they are told from strangers.
+    pub listen: Option<Gate>,
     /// The largest batch of results that a worker may send.
     pub max_batch_bytes: usize,
     /// How many bytes of results may be in memory, waiting to be stored.
@@ -125,7 +130,8 @@ pub fn start(
     planner: Box<dyn Planner + Send>,
     sink: impl Sink,
 ) -> Result<Fleet, FleetError> {
-    let listener = options.listen.map(server::bind).transpose()?;
+    let gate = options.listen.clone();
+    let listener = gate.as_ref().map(server::bind).transpose()?;
     let (driver, inbox) = mpsc::channel(INBOX);
     let service = Service::new(
         driver,
@@ -135,7 +141,7 @@ pub fn start(
         options.max_batch_bytes,
         options.max_report_bytes,
     );
-    let servers = server::serve(service, listener)?;
+    let servers = server::serve(service, gate.as_ref().zip(listener), options.max_workers)?;
     let (control, orders) = mpsc::unbounded_channel();
     let arms = Arms::of(Arc::clone(&source));
     let dispatcher = Dispatcher::new(options.terms(arms), planner, control.clone());

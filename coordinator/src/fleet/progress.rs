@@ -44,12 +44,20 @@ pub enum FleetError {
     /// Results cannot be stored. What was stored before is safe; what was not is computed again next time.
     #[error("the results cannot be stored: {0}")]
     Sink(#[from] SinkError),
-    /// Remote workers on other machines are not admitted without encryption.
+    /// Workers of other machines could not be told from strangers.
     #[error(
-        "cannot listen on {0}: only loopback addresses (127.0.0.1, [::1]) are allowed, because the connection is neither \
-         encrypted nor authenticated; tunnel it (ssh -L) to reach it from elsewhere"
+        "cannot listen on {address}, which is not a loopback address (127.0.0.1, [::1]), without {lacks}; --insecure does \
+         without, on a network that is trusted as a whole"
     )]
-    NotLoopback(SocketAddr),
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+        /// What is missing.
+        lacks: &'static str,
+    },
+    /// The transport finds a fault in the certificates.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
     /// The address cannot be had.
     #[error("cannot listen on {address}: {error}")]
     Listen {

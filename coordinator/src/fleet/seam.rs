@@ -29,23 +29,23 @@ pub trait Sink: Send + 'static {
 pub struct SinkError {
     #[source]
     error: Box<dyn Error + Send + Sync>,
-    passes: bool,
+    transient: bool,
 }
 
 impl SinkError {
-    /// Wraps whatever the storage says.
+    /// Whatever the storage says; it will say so again.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
-        SinkError { error: error.into(), passes: false }
+        SinkError { error: error.into(), transient: false }
     }
 
-    /// Wraps what the storage says of a state that somebody can end, such as a full disk: the fleet waits for that.
-    pub fn passing(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
-        SinkError { error: error.into(), passes: true }
+    /// Whatever the storage says of a condition that may pass, such as a full disk.
+    pub fn transient(error: impl Into<Box<dyn Error + Send + Sync>>) -> SinkError {
+        SinkError { error: error.into(), transient: true }
     }
 
-    /// Whether it is worth trying again.
-    pub fn passes(&self) -> bool {
-        self.passes
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        self.transient
     }
 }
 

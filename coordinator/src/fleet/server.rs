@@ -1,4 +1,4 @@
-//! The transports: one in memory for embedded workers, and a socket if remote ones are admitted.
+//! The transports: one in memory for embedded workers, and a socket, guarded, if remote ones are admitted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,9 +14,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::interceptor::InterceptorLayer;
 use tonic::transport::{Channel, Endpoint, Server, Uri};
 
+use super::gate::Gate;
+use super::guard::Guard;
+use super::lobby::{self, Limits};
 use super::progress::FleetError;
 use super::service::Service;
 
@@ -32,6 +35,28 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
 /// ...and is closed if it does not answer in this time.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest that any call may take to be answered: more than a worker waits for tasks or for a part to be durable.
+const LONGEST_CALL: Duration = Duration::from_secs(180);
+
+/// How many calls may be under way on a connection. A worker has four or five.
+const STREAMS: u32 = 256;
+
+/// How long the headers of a call may be.
+const HEADER_BYTES: u32 = 16 << 10;
+
+/// How many calls a client may cancel before they were looked at, and how many of its errors are answered: then it is the
+/// connection that ends ("rapid reset", CVE-2023-44487 and its kin).
+const PENDING_RESETS: usize = 20;
+const LOCAL_ERRORS: usize = 64;
+
+/// How many connections may be there that have not shown who they are, and for how long. A worker needs a few round trips.
+const STRANGERS: usize = 256;
+const PATIENCE: Duration = Duration::from_secs(10);
+const PARTING: Duration = Duration::from_secs(1);
+
+/// File descriptors that are not for connections: the store's, the lock's, the runtime's own.
+const OTHER_FILES: u64 = 256;
 
 /// How long calls may take to end when the server stops.
 const STOPPING: Duration = Duration::from_secs(2);
@@ -85,10 +110,8 @@ pub(super) struct Servers {
 }
 
 /// Takes the address, so that errors show before anything has begun.
-pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, FleetError> {
-    if !address.ip().is_loopback() {
-        return Err(FleetError::NotLoopback(address));
-    }
+pub(super) fn bind(gate: &Gate) -> Result<TcpListener, FleetError> {
+    let address = gate.address();
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
@@ -96,8 +119,32 @@ pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, FleetError> {
     listener.map_err(|error| FleetError::Listen { address, error })
 }
 
-/// Begins to serve.
-pub(super) fn serve(service: Service, listener: Option<TcpListener>) -> Result<Servers, FleetError> {
+/// How many connections there may be: one for each worker, and the strangers. Never so many that the store would have no
+/// file descriptors left.
+fn connections(max_workers: usize) -> usize {
+    let wanted = max_workers.saturating_add(STRANGERS);
+    // The soft limit is often 1,024, for the sake of programs that are older than threads.
+    match rlimit::increase_nofile_limit((wanted as u64).saturating_add(OTHER_FILES)) {
+        Ok(files) => {
+            let room = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+            if room < wanted {
+                tracing::info!(room, wanted, "this system's limit of open files leaves room for fewer connections");
+            }
+            room.min(wanted)
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files is not known");
+            wanted
+        }
+    }
+}
+
+/// Begins to serve: in memory, and at the gate if there is one.
+pub(super) fn serve(
+    service: Service,
+    remote: Option<(&Gate, TcpListener)>,
+    max_workers: usize,
+) -> Result<Servers, FleetError> {
     let internal = |error: &dyn std::error::Error| FleetError::Internal(error.to_string());
     let (health, health_service) = tonic_health::server::health_reporter();
     // The reporter's only call is asynchronous, and this is not; the service is there from the first connection on.
@@ -114,40 +161,71 @@ pub(super) fn serve(service: Service, listener: Option<TcpListener>) -> Result<S
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();
-    let local_addr = match &listener {
-        Some(listener) => Some(listener.local_addr().map_err(|error| internal(&error))?),
-        None => None,
-    };
-    if let Some(listener) = listener {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
-        tasks.push(spawn(routes.clone(), incoming, stopped.clone()));
+    let mut local_addr = None;
+    if let Some((gate, listener)) = remote {
+        local_addr = Some(listener.local_addr().map_err(|error| internal(&error))?);
+        let server = match gate.tls_config() {
+            Some(tls) => builder().tls_config(tls).map_err(|error| FleetError::Tls(describe(&error)))?,
+            None => builder(),
+        };
+        let limits = Limits {
+            connections: connections(max_workers),
+            strangers: STRANGERS,
+            patience: PATIENCE,
+            parting: PARTING,
+        };
+        let (connections, incoming) = mpsc::channel(16);
+        tokio::spawn(lobby::receive(listener, limits, connections));
+        tasks.push(spawn(server, Guard::at(gate), routes.clone(), incoming, stopped.clone()));
     }
     let (connections, incoming) = mpsc::channel(16);
-    tasks.push(spawn(routes, ReceiverStream::new(incoming), stopped));
+    tasks.push(spawn(builder(), Guard::none(), routes, incoming, stopped));
     Ok(Servers { connector: Connector { connections }, local_addr, stop, tasks })
 }
 
-fn spawn<I, IO>(routes: Routes, incoming: I, mut stopped: watch::Receiver<bool>) -> JoinHandle<()>
-where
-    I: futures::Stream<Item = io::Result<IO>> + Send + 'static,
-    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
-{
-    let router = Server::builder()
+/// A server with all its limits.
+fn builder() -> Server {
+    Server::builder()
+        .timeout(LONGEST_CALL)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(256)
-        .add_routes(routes);
+        .http2_max_header_list_size(HEADER_BYTES)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
+        .http2_max_local_error_reset_streams(Some(LOCAL_ERRORS))
+        .max_concurrent_streams(STREAMS)
+}
+
+fn spawn<IO>(
+    server: Server,
+    guard: Guard,
+    routes: Routes,
+    incoming: mpsc::Receiver<io::Result<IO>>,
+    mut stopped: watch::Receiver<bool>,
+) -> JoinHandle<()>
+where
+    IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
+{
+    // Around everything, so that what is not served is not told from what is.
+    let router = server.layer(InterceptorLayer::new(guard)).add_routes(routes);
     tokio::spawn(async move {
         let stop = async move {
             // Whoever could say so being gone says it too.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        if let Err(error) = router.serve_with_incoming_shutdown(incoming, stop).await {
+        if let Err(error) = router.serve_with_incoming_shutdown(ReceiverStream::new(incoming), stop).await {
             tracing::error!("the server stopped: {error}");
         }
     })
+}
+
+/// An error with its causes.
+fn describe(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", describe(cause)),
+        None => error.to_string(),
+    }
 }
 
 impl Servers {

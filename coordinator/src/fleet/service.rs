@@ -24,6 +24,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Larger batches are read on a thread of their own.
 const LARGE_BATCH_BYTES: usize = 1 << 20;
 
+/// The longest that a batch's next piece may take: what is here of it takes from the budget.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// The unit of the budget for reports.
 const KIB: usize = 1 << 10;
 
@@ -91,7 +94,8 @@ impl Service {
     ) -> Result<(Assembler, Vec<OwnedSemaphorePermit>), Status> {
         let mut assembler = Assembler::new(self.0.max_batch_bytes);
         let mut permits = Vec::new();
-        while let Some(request) = stream.message().await? {
+        let late = |_| Status::deadline_exceeded("the next piece of the batch took too long");
+        while let Some(request) = tokio::time::timeout(LONGEST_PAUSE, stream.message()).await.map_err(late)?? {
             let kib = u32::try_from(request.piece.len().div_ceil(KIB)).unwrap_or(u32::MAX);
             // Waiting for room could be for ever: other batches that are half here would be waiting too.
             let permit = Arc::clone(&self.0.budget).try_acquire_many_owned(kib).map_err(|_| {
@@ -131,6 +135,11 @@ impl Batch {
 /// To be retried: whoever is the coordinator next will answer.
 fn ended() -> Status {
     Status::unavailable("this coordinator has ended")
+}
+
+/// To be retried, when the store works again.
+fn not_stored() -> Status {
+    Status::unavailable("the results could not be stored; report them again")
 }
 
 #[tonic::async_trait]
@@ -219,7 +228,8 @@ impl v1::fleet_server::Fleet for Service {
             read.map_err(|error| Status::internal(error.to_string()))??
         };
         let Batch { worker, run_ids, reports } = batch;
-        let mut judged = self.ask(|reply| Message::Report { worker, reports, bytes, reply }).await?.into_iter();
+        let judged = self.send(|reply| Message::Report { worker, reports, bytes, reply }).await?.await;
+        let mut judged = judged.map_err(|_| not_stored())?.into_iter();
         let acknowledge = |run_id: Bytes| {
             // What does not even name a run is invalid, and nobody else's business.
             let verdict = if names_a_run(&run_id) { judged.next() } else { None };

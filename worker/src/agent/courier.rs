@@ -9,19 +9,38 @@ use proto::v1::fleet_client::FleetClient;
 use proto::{Acknowledgement, Assembler, Lease, Orders, Welcome, WireError, join_reports, pieces, v1};
 use tokio::task::{AbortHandle, JoinSet};
 use tonic::Status;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use super::AgentError;
 use super::office::Office;
 use super::session::{Answer, Call, Request};
 use super::slot::Slots;
+use crate::credentials::Token;
 
 /// A client of the coordinator; cheap to clone.
-pub(super) type Client = FleetClient<Channel>;
+pub(super) type Client = FleetClient<InterceptedService<Channel, Bearer>>;
+
+/// Puts the token, if there is one, into every call.
+#[derive(Clone)]
+pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        if let Some(header) = &self.0 {
+            request.metadata_mut().insert(Token::HEADER, header.clone());
+        }
+        Ok(request)
+    }
+}
 
 /// A client with the protocol's limits.
-pub(super) fn client(channel: Channel) -> Client {
-    FleetClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
+pub(super) fn client(channel: Channel, token: Option<&Token>) -> Client {
+    FleetClient::with_interceptor(channel, Bearer(token.map(Token::header)))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Makes the calls that the session asks for, until the session has ended.

@@ -33,6 +33,7 @@ pub use clerk::Clerk;
 pub use desk::{Delivery, Job};
 pub use session::Session;
 
+use crate::credentials::Token;
 use crate::platform::{self, Identity};
 use crate::runner::Runner;
 use crate::shutdown::Shutdown;
@@ -58,6 +59,8 @@ pub struct AgentOptions {
     pub lease_wait: Duration,
     /// With this many bytes of unacknowledged reports no more tasks are taken.
     pub unacknowledged_bytes: usize,
+    /// What every call carries, for a coordinator that asks for it.
+    pub token: Option<Token>,
 }
 
 impl AgentOptions {
@@ -72,6 +75,7 @@ impl AgentOptions {
             backoff: Backoff::default(),
             lease_wait: Duration::from_secs(20),
             unacknowledged_bytes: 64 << 20,
+            token: None,
         }
     }
 }
@@ -118,11 +122,11 @@ pub async fn run(
 ) -> Result<AgentSummary, AgentError> {
     let identity = Identity { host: options.host.clone(), worker: options.name.clone() };
     let clerk = Arc::new(Clerk::new(identity));
-    let count = options.slots;
+    let (count, client) = (options.slots, courier::client(channel, options.token.as_ref()));
     let office = Arc::new(Office::new(Session::new(options, Arc::clone(&clerk), Box::new(jitter))));
     let mut slots = Slots::start(count, &office, &clerk, &runner)?;
     let served = tokio::select! {
-        served = courier::serve(courier::client(channel), &office, &mut slots) => served,
+        served = courier::serve(client, &office, &mut slots) => served,
         () = leave_in_time(&office, &shutdown) => Ok(()),
         () = shutdown.stopped() => Ok(()),
     };

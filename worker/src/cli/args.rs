@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use proto::limits::MAX_SLOTS;
+use worker::connection::ConnectionArgs;
 use worker::platform;
 
 const EXAMPLES: &str = "\
@@ -13,6 +14,8 @@ Examples:
       Work for the coordinator of this machine on all cores, and for the next one when it is done.
   worker --coordinator http://127.0.0.1:4750 --slots 4 --exit-when-done
       Four tasks at a time; end with the sweep.
+  worker --coordinator https://fleet.example:4750 --tls-ca ca.pem --token-file token
+      The coordinator of another machine; README has how to make these files.
   worker run config.yaml | jq '.metrics[\"test.loss\"]'
       One run, no coordinator.
   worker bench
@@ -73,6 +76,9 @@ pub(crate) struct Fleet {
     /// How to write the log, which goes to stderr; RUST_LOG filters it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
 }
 
 /// What else there is to do.

@@ -1,14 +1,14 @@
 //! `worker --coordinator URL`.
 
 use std::io::{self, IsTerminal};
-use std::net::IpAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tonic::transport::{Channel, Endpoint, Uri};
+use anyhow::Context;
+use tonic::transport::Channel;
 use tracing_subscriber::EnvFilter;
+use worker::connection::Connection;
+use worker::credentials::install_crypto_provider;
 use worker::{AgentError, AgentOptions, EngineRunner, Shutdown, ShutdownHandle};
 
 use super::args::{Fleet, LogFormat};
@@ -18,16 +18,17 @@ use super::exit::Exit;
 const RUNTIME_THREADS: usize = 2;
 
 pub(crate) fn run(fleet: Fleet) -> ExitCode {
+    install_crypto_provider();
     log_to_stderr(fleet.log_format);
     let url = fleet.coordinator.as_deref().unwrap_or_default();
-    let endpoint = match endpoint(url) {
-        Ok(endpoint) => endpoint,
+    let connection = match fleet.connection.connection(url) {
+        Ok(connection) => connection,
         Err(error) => {
-            eprintln!("error: --coordinator {url}: {error:#}");
+            eprintln!("error: --coordinator {url}: {error}");
             return Exit::Usage.into();
         }
     };
-    match work(&fleet, &endpoint) {
+    match work(&fleet, connection) {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -36,9 +37,10 @@ pub(crate) fn run(fleet: Fleet) -> ExitCode {
     }
 }
 
-fn work(fleet: &Fleet, endpoint: &Endpoint) -> anyhow::Result<Exit> {
+fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Result<Exit> {
     let name = fleet.name.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
-    let options = AgentOptions { exit_when_done: fleet.exit_when_done, ..AgentOptions::new(name, fleet.slots.0) };
+    let options =
+        AgentOptions { exit_when_done: fleet.exit_when_done, token, ..AgentOptions::new(name, fleet.slots.0) };
     tracing::info!(coordinator = %endpoint.uri(), worker = %options.name, slots = options.slots, "starting");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
@@ -79,37 +81,6 @@ async fn agent(
     shutdown: Shutdown,
 ) -> Result<worker::AgentSummary, AgentError> {
     worker::run(channel, options, Arc::new(EngineRunner::default()), shutdown).await
-}
-
-/// The coordinator's address.
-fn endpoint(url: &str) -> anyhow::Result<Endpoint> {
-    let uri: Uri = url.parse().context("not a URL, such as http://127.0.0.1:4750")?;
-    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        bail!("not a URL, such as http://127.0.0.1:4750");
-    };
-    if scheme == "https" {
-        bail!("TLS is yet to come; a coordinator on this machine can be reached by http://");
-    }
-    if scheme != "http" {
-        bail!("the scheme {scheme} is not known; allowed: http");
-    }
-    if !is_loopback(host) {
-        bail!(
-            "{host} is another machine, and without TLS a stranger could read tasks or inject results; TLS is yet to come"
-        );
-    }
-    let keep_alive = Duration::from_secs(10);
-    Ok(Endpoint::from(uri)
-        .connect_timeout(Duration::from_secs(10))
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(keep_alive)
-        .keep_alive_timeout(keep_alive)
-        .keep_alive_while_idle(true))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn log_to_stderr(format: LogFormat) {
@@ -168,21 +139,6 @@ impl Signals {
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machine_is_reached_without_tls() {
-        for url in ["http://localhost:7070", "http://127.0.0.1:7070", "http://[::1]:7070"] {
-            assert!(endpoint(url).is_ok(), "{url}");
-        }
-        for url in ["http://fleet.example:7070", "https://localhost:7070", "localhost:7070", "ftp://localhost", ""] {
-            assert!(endpoint(url).is_err(), "{url}");
         }
     }
 }

@@ -16,10 +16,10 @@ use super::super::message::{Content, Control, Delivered, LeaseReply, Message};
 use super::super::progress::FleetError;
 use super::*;
 
-struct World {
-    dispatcher: Dispatcher,
+pub(super) struct World {
+    pub(super) dispatcher: Dispatcher,
     returns: mpsc::UnboundedReceiver<Control>,
-    now: Millis,
+    pub(super) now: Millis,
 }
 
 fn world_of(planner: Box<dyn Planner + Send>) -> World {
@@ -35,11 +35,11 @@ fn world_of(planner: Box<dyn Planner + Send>) -> World {
     World { dispatcher: Dispatcher::new(terms, planner, sender), returns, now: Millis(0) }
 }
 
-fn world(tasks: u64) -> World {
+pub(super) fn world(tasks: u64) -> World {
     world_of(numbers(tasks))
 }
 
-fn finished(index: u64, loss: f64) -> Delivered {
+pub(super) fn finished(index: u64, loss: f64) -> Delivered {
     let output = output(loss);
     let fingerprint = fingerprint(&output);
     Delivered { run_id: task(index).run_id, attempt: 1, content: Content::Result { output, fingerprint } }
@@ -51,27 +51,27 @@ fn failed(index: u64, attempt: u32, reason: Reason) -> Delivered {
 }
 
 impl World {
-    fn join(&mut self, slots: u32) -> WorkerId {
+    pub(super) fn join(&mut self, slots: u32) -> WorkerId {
         let (reply, mut answer) = oneshot::channel();
         let info = WorkerInfo { host: "host".into(), name: "name".into(), slots };
         self.dispatcher.handle(self.now, Message::Join { info, reply });
         answer.try_recv().unwrap().unwrap()
     }
 
-    fn ask(&mut self, worker: WorkerId, max: usize) -> oneshot::Receiver<LeaseReply> {
+    pub(super) fn ask(&mut self, worker: WorkerId, max: usize) -> oneshot::Receiver<LeaseReply> {
         let (reply, answer) = oneshot::channel();
         self.dispatcher.handle(self.now, Message::Lease { worker, max, reply });
         answer
     }
 
-    fn report(&mut self, worker: WorkerId, reports: Vec<Delivered>) -> oneshot::Receiver<Vec<Verdict>> {
+    pub(super) fn report(&mut self, worker: WorkerId, reports: Vec<Delivered>) -> oneshot::Receiver<Vec<Verdict>> {
         let (reply, answer) = oneshot::channel();
         self.dispatcher.handle(self.now, Message::Report { worker, reports, bytes: 10, reply });
         answer
     }
 
     /// Advances; the part to be stored, and when to come back.
-    fn advance(&mut self) -> (Option<Vec<u64>>, Option<Millis>) {
+    pub(super) fn advance(&mut self) -> (Option<Vec<u64>>, Option<Millis>) {
         self.dispatcher.ledger().check().unwrap();
         match self.dispatcher.advance(self.now).unwrap() {
             Step::Go { wake, part } => (part.map(seeds), wake),
@@ -79,8 +79,19 @@ impl World {
         }
     }
 
-    fn stored(&mut self) {
+    pub(super) fn stored(&mut self) {
         self.dispatcher.part_ended(self.now, Ok(())).unwrap();
+    }
+
+    pub(super) fn store_failed(&mut self, error: SinkError) -> Result<(), FleetError> {
+        self.dispatcher.part_ended(self.now, Err(error))
+    }
+
+    /// A heartbeat of a worker that holds the first attempts at these tasks.
+    pub(super) fn beat(&mut self, worker: WorkerId, held: &[u64]) {
+        let (reply, _) = oneshot::channel();
+        let held = held.iter().map(|index| (task(*index).run_id, 1)).collect();
+        self.dispatcher.handle(self.now, Message::Heartbeat { worker, held, reply });
     }
 }
 
@@ -89,7 +100,7 @@ fn seeds(part: Part) -> Vec<u64> {
     records.iter().map(|record| (record.run_id.as_u128() - 1) as u64).collect()
 }
 
-fn indices(answer: &mut oneshot::Receiver<LeaseReply>) -> Vec<u64> {
+pub(super) fn indices(answer: &mut oneshot::Receiver<LeaseReply>) -> Vec<u64> {
     match answer.try_recv().unwrap() {
         LeaseReply::Granted(parcel) => parcel.open().iter().map(|lease| lease.task.index).collect(),
         other => panic!("{other:?}"),
@@ -386,7 +397,7 @@ fn a_full_disk_pauses_the_sweep_and_whoever_waited_reports_again() {
     let mut first = world.report(worker, vec![finished(0, 0.0)]);
     assert_eq!(world.advance().0, Some(vec![0]));
     let mut again = world.report(worker, vec![finished(0, 0.0)]);
-    world.dispatcher.part_ended(world.now, Err(SinkError::passing("no space left"))).unwrap();
+    world.dispatcher.part_ended(world.now, Err(SinkError::transient("no space left"))).unwrap();
     let mut waiting = world.ask(worker, 1);
     let _ = world.advance();
     assert!(world.dispatcher.progress().paused);

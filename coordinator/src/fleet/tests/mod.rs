@@ -1,18 +1,26 @@
 //! The fleet with a store in memory, a plan of numbered tasks, and clients that do what they are told.
 
+mod admission;
 mod decisions;
+mod lobby;
+mod pause;
 mod transport;
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use engine::metrics::Metrics;
 use engine::record::{Provenance, Record, RunOutput};
 use engine::{Preset, RunId, RunRecord, Status, Value};
+use proto::v1::fleet_client::FleetClient;
 use sweep::Task;
 use sweep::plan::{Outcome, Planner};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+use worker::credentials::Token;
 
 use super::seam::{Sink, SinkError, TaskSource};
 
@@ -77,6 +85,8 @@ impl TaskSource for Source {
 pub(super) struct Memory {
     pub(super) parts: Arc<Mutex<Vec<Vec<RunRecord>>>>,
     pub(super) broken: Arc<AtomicBool>,
+    /// How often it is full before there is room.
+    pub(super) full: Arc<AtomicU32>,
 }
 
 impl Memory {
@@ -87,11 +97,34 @@ impl Memory {
 
 impl Sink for Memory {
     fn append(&mut self, records: Vec<RunRecord>) -> impl Future<Output = Result<(), SinkError>> + Send {
+        let take = |full: u32| full.checked_sub(1);
+        if self.full.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+            return std::future::ready(Err(SinkError::transient("no space left on device")));
+        }
         let broken = self.broken.load(Ordering::SeqCst);
         if !broken {
             self.parts.lock().unwrap().push(records);
         }
         std::future::ready(if broken { Err(SinkError::new("no space left on device")) } else { Ok(()) })
+    }
+}
+
+/// A client that may carry a token.
+pub(super) type Client = FleetClient<InterceptedService<Channel, Bearer>>;
+
+pub(super) fn client_of(channel: Channel, token: Option<Token>) -> Client {
+    FleetClient::with_interceptor(channel, Bearer(token)).max_decoding_message_size(proto::limits::MAX_MESSAGE_BYTES)
+}
+
+#[derive(Clone)]
+pub(super) struct Bearer(Option<Token>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+        if let Some(token) = &self.0 {
+            request.metadata_mut().insert(Token::HEADER, token.header());
+        }
+        Ok(request)
     }
 }
 

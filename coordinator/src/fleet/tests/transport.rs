@@ -1,17 +1,15 @@
 //! The fleet as its workers see it, through gRPC in memory and over a socket.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proto::v1;
-use proto::v1::fleet_client::FleetClient;
 use proto::{Hello, Lease, Outcome, Report};
 use tonic::transport::Channel;
 use tonic::{Code, Status as Refusal};
 
-use super::super::{Fleet, FleetError, FleetOptions, Summary, start};
+use super::super::{Fleet, FleetOptions, Gate, Summary, start};
 use super::*;
 
 fn options() -> FleetOptions {
@@ -26,25 +24,25 @@ fn fleet(options: FleetOptions, tasks: u64, sink: &Memory) -> Fleet {
     start(options, Arc::new(Source), numbers(tasks), sink.clone()).unwrap()
 }
 
-fn client(fleet: &Fleet) -> FleetClient<Channel> {
-    FleetClient::new(fleet.connector().channel()).max_decoding_message_size(proto::limits::MAX_MESSAGE_BYTES)
+fn client(fleet: &Fleet) -> Client {
+    client_of(fleet.connector().channel(), None)
 }
 
 fn hello(slots: u32) -> v1::JoinRequest {
     (&Hello { engine_version: "test".into(), host: "host".into(), name: "name".into(), slots }).into()
 }
 
-async fn join(client: &mut FleetClient<Channel>, slots: u32) -> u64 {
+async fn join(client: &mut Client, slots: u32) -> u64 {
     client.join(hello(slots)).await.unwrap().into_inner().worker_id
 }
 
-async fn lease(client: &mut FleetClient<Channel>, worker_id: u64) -> Result<Lease, Refusal> {
+async fn lease(client: &mut Client, worker_id: u64) -> Result<Lease, Refusal> {
     let request = v1::LeaseTasksRequest { worker_id, max_tasks: 10_000, wait_ms: 5_000 };
     Ok(client.lease_tasks(request).await?.into_inner().try_into().unwrap())
 }
 
 async fn report(
-    client: &mut FleetClient<Channel>,
+    client: &mut Client,
     worker_id: u64,
     reports: Vec<v1::Report>,
 ) -> Result<Vec<v1::acknowledgement::Verdict>, Refusal> {
@@ -60,7 +58,7 @@ fn result(run_id: RunId, attempt: u32) -> v1::Report {
 
 /// Works until there is nothing left. Reports go out while the next tasks are being asked for. Returns how many tasks
 /// it has done.
-async fn work(mut client: FleetClient<Channel>, slots: u32) -> Result<u64, Refusal> {
+pub(super) async fn work(mut client: Client, slots: u32) -> Result<u64, Refusal> {
     let worker_id = join(&mut client, slots).await;
     let mut reporting = tokio::task::JoinSet::new();
     let mut done = 0;
@@ -105,20 +103,17 @@ async fn every_task_is_done_and_stored_once() {
 #[tokio::test]
 async fn remote_workers_are_served_over_a_socket() {
     let sink = Memory::default();
-    let fleet = fleet(FleetOptions { listen: Some(([127, 0, 0, 1], 0).into()), ..options() }, 20, &sink);
+    let fleet = fleet(
+        FleetOptions { listen: Some(Gate::unguarded(([127, 0, 0, 1], 0).into()).unwrap()), ..options() },
+        20,
+        &sink,
+    );
     let address = fleet.local_addr().unwrap();
-    let client = FleetClient::connect(format!("http://{address}")).await.unwrap();
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    let client = client_of(channel, None);
     let worker = tokio::spawn(work(client, 2));
     assert_eq!(fleet.join().await.unwrap().counts.ok, 20);
     assert_eq!(worker.await.unwrap().unwrap(), 20);
-}
-
-#[tokio::test]
-async fn only_loopback_is_listened_on() {
-    let open: SocketAddr = ([0, 0, 0, 0], 0).into();
-    let options = FleetOptions { listen: Some(open), ..options() };
-    let error = start(options, Arc::new(Source), numbers(0), Memory::default()).unwrap_err();
-    assert!(matches!(error, FleetError::NotLoopback(address) if address == open), "{error}");
 }
 
 #[tokio::test]
@@ -202,6 +197,22 @@ async fn a_broken_store_is_the_fleets_error_and_nothing_is_acknowledged() {
     let error = fleet.join().await.unwrap_err();
     assert_eq!(error.to_string(), "the results cannot be stored: no space left on device");
     assert_eq!(worker.await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn a_full_disk_delays_the_results_and_loses_none() {
+    let sink = Memory::default();
+    sink.full.store(1, Ordering::SeqCst);
+    let fleet = fleet(options(), 50, &sink);
+    let options = worker::AgentOptions { exit_when_done: true, ..worker::AgentOptions::new("patient", 2) };
+    let runner = Arc::new(worker::EngineRunner::default());
+    let (_handle, shutdown) = worker::ShutdownHandle::new();
+    let agent = tokio::spawn(worker::run(fleet.connector().channel(), options, runner, shutdown));
+    let summary = fleet.join().await.unwrap();
+    // The source's run ids are numbers, which no config has: every task is refused by the worker, and that is stored.
+    assert_eq!((summary.finished, summary.counts.failed), (true, 50));
+    assert_eq!(sink.records().iter().map(|record| record.run_id).collect::<BTreeSet<_>>().len(), 50);
+    assert_eq!(agent.await.unwrap().unwrap().undelivered, 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! Who is admitted: the flags of `--listen`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use worker::credentials::{Authorities, CredentialError, Identity, Token};
+
+use crate::exit::{Exit, Failure, OrExit};
+use crate::fleet::{Gate, Tls};
+
+/// Where remote workers are admitted, and what they have to show.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Remote workers")]
+pub struct AdmissionArgs {
+    /// Admit remote workers at this address, e.g. 127.0.0.1:4750; any other machine's need TLS, and a token or
+    /// certificates of their own
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+    /// The coordinator's certificate (PEM), with the chain that leads to its authority
+    #[arg(long, value_name = "FILE", requires = "tls_key", requires = "listen")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Admit only workers with a certificate of one of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub client_ca: Option<PathBuf>,
+    /// Admit only workers that know the token in this file: 16 to 512 characters, e.g. of openssl rand -hex 32
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub token_file: Option<PathBuf>,
+    /// Listen beyond this machine without TLS or token: anybody who reaches the address can read tasks and inject results
+    #[arg(long, requires = "listen")]
+    pub insecure: bool,
+}
+
+impl AdmissionArgs {
+    /// The gate that these flags describe, with all files read and checked; none if nobody is admitted.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] if a file cannot be used, or the gate would let strangers in.
+    pub fn gate(&self) -> Result<Option<Gate>, Failure> {
+        let Some(address) = self.listen else { return Ok(None) };
+        let tls = self.tls(SystemTime::now()).or_exit(Exit::Usage)?;
+        let token = self.token_file.as_deref().map(Token::read).transpose().or_exit(Exit::Usage)?;
+        Ok(Some(Gate::new(address, tls, token, self.insecure)?))
+    }
+
+    fn tls(&self, now: SystemTime) -> Result<Option<Tls>, CredentialError> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        Ok(Some(Tls {
+            identity: Identity::read(certificate, key, now)?,
+            client_authorities: self.client_ca.as_deref().map(|file| Authorities::read(file, now)).transpose()?,
+        }))
+    }
+}
