@@ -3,18 +3,23 @@
 //! The unit of replication is the seed. Arms are paired by seed within a cell, so that both have seen the same weights
 //! and paths.
 
+mod across;
+mod battery;
 pub mod compare;
 pub mod convergence;
 pub mod error;
+mod matched;
 pub mod median;
 pub mod pooled;
 pub mod question;
 pub mod reference;
 pub mod runs;
 pub mod sensitivity;
+mod source;
 pub mod stats;
 pub mod summary;
 
+pub use across::ALL_CELLS;
 pub use compare::compare;
 pub use convergence::convergence;
 pub use error::AnswerError;
