@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::{ALL_CELLS, Question, QuestionError, Runs, Tune, compare, ranking, summarise};
+use analysis::{ALL_CELLS, Choice, Question, QuestionError, Runs, Tune, Tuning, compare, ranking, summarise};
 use engine::metrics::Direction;
 use results::{Comparison, Words};
 
@@ -396,4 +396,38 @@ fn equal_results_give_equal_rows_in_whatever_order() {
         let other = more.iter().find(same).unwrap();
         assert_eq!(&Comparison { p_holm: row.p_holm, ..other.clone() }, row);
     }
+}
+
+#[test]
+fn what_was_tuned_with_which_budget_is_told() {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (arm, variant, validation) in
+        [("adam", "default", Some(0.3)), ("kfac", "a", Some(0.5)), ("kfac", "b", Some(0.1))]
+    {
+        rows.extend((0..4).map(|seed| ("c", arm, variant, seed, Some(1.0), validation)));
+    }
+    let tune = Tune { seeds: vec![0, 1], by: "validation.loss".into(), direction: Direction::Minimize };
+    let tuning = Tuning::of(&runs(&rows), &question(Some(tune.clone()))).unwrap();
+    let choice = |arm: &str, variant: &str, variants, score| Choice {
+        cell: "c".into(),
+        arm: arm.into(),
+        variant: variant.into(),
+        variants,
+        score,
+    };
+    assert_eq!(tuning.choices, [choice("adam", "default", 1, Some(0.3)), choice("kfac", "b", 2, Some(0.1))]);
+    assert_eq!((tuning.by.as_str(), tuning.seeds.as_slice()), ("validation.loss", [0, 1].as_slice()));
+    assert_eq!(tuning.budgets(), [("adam", 1), ("kfac", 2)]);
+    assert!(tuning.is_unequal());
+    // Where every variant has lost a tuning seed the first is taken, and has no score.
+    rows.iter_mut().filter(|row| row.3 == 1).for_each(|row| row.5 = None);
+    let tuning = Tuning::of(&runs(&rows), &question(Some(tune))).unwrap();
+    assert_eq!(tuning.choices[1], choice("kfac", "a", 2, None));
+    rows.retain(|row| row.2 != "b");
+    let equal = Tuning::of(
+        &runs(&rows),
+        &question(Some(Tune { seeds: vec![0], by: "x".into(), direction: Direction::Minimize })),
+    );
+    assert!(!equal.unwrap().is_unequal());
+    assert_eq!(Tuning::of(&runs(&rows), &question(None)), None);
 }

@@ -4,7 +4,6 @@
 use polars::prelude::PolarsError;
 
 use crate::error::StoreError;
-use crate::location::Folder;
 use crate::table::{Row, Table, Type};
 use crate::tables::Tables;
 
@@ -177,7 +176,8 @@ pub struct Within {
 }
 
 impl Tables {
-    /// Writes `comparisons.parquet` beside the tables, at once; without rows it has none.
+    /// Writes `comparisons.parquet` beside the tables (or where [`Tables::answering_at`] says), at once; without rows it has
+    /// none.
     pub fn write_comparisons(&self, rows: &[Comparison]) -> Result<(), StoreError> {
         let texts = ["cell", "metric", "arm", "variant", "baseline", "baseline_variant", "stage"];
         let numbers = [
@@ -266,7 +266,7 @@ impl Tables {
 
     /// Removes tables of an earlier comparison that there is no question for any more.
     pub fn remove_comparisons(&self) -> Result<(), StoreError> {
-        self.folder().delete(COMPARISONS)?;
+        self.answers().0.delete(COMPARISONS)?;
         self.remove_convergence()?;
         self.remove_pooled()?;
         self.remove_within()
@@ -274,17 +274,17 @@ impl Tables {
 
     /// Removes an earlier `convergence.parquet` for which there are no curves of validation losses any more.
     pub fn remove_convergence(&self) -> Result<(), StoreError> {
-        self.folder().delete(CONVERGENCE)
+        self.answers().0.delete(CONVERGENCE)
     }
 
     /// Removes an earlier `pooled.parquet` for which there are no samples any more.
     pub fn remove_pooled(&self) -> Result<(), StoreError> {
-        self.folder().delete(POOLED)
+        self.answers().0.delete(POOLED)
     }
 
     /// Removes an earlier `within.parquet` for which there are no samples any more.
     pub fn remove_within(&self) -> Result<(), StoreError> {
-        self.folder().delete(WITHIN)
+        self.answers().0.delete(WITHIN)
     }
 
     fn write<T>(
@@ -294,10 +294,10 @@ impl Tables {
         rows: &[T],
         fill: impl Fn(&mut Row<'_>, &T),
     ) -> Result<(), StoreError> {
-        let folder: &Folder = self.folder();
+        let (folder, footer) = self.answers();
         let mut upload = folder.upload(name)?;
         let written = (|| {
-            let mut table = Table::new(&mut upload, columns, GROUP_ROWS, self.footer().pairs(&[]))?;
+            let mut table = Table::new(&mut upload, columns, GROUP_ROWS, footer.pairs(&[]))?;
             rows.iter().try_for_each(|row| table.push(|cells| fill(cells, row)))?;
             table.finish()
         })();
