@@ -14,6 +14,7 @@ Examples:
   coordinator --sweep sweeps/smoke.yaml               run a sweep here, on all cores
   coordinator plan sweeps/damping.yaml                what it would run, and what is done already
   coordinator --sweep sweeps/damping.yaml --set seeds=5
+  coordinator compare results/damping                 its comparison again, from the Parquet files alone
   coordinator --sweep sweeps/damping.yaml --slots 0 --listen 127.0.0.1:4750
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
   coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
@@ -47,6 +48,8 @@ pub struct Cli {
 pub enum Command {
     /// Expand a sweep file without running anything: cells, arms, variants, seeds, runs, what is done already
     Plan(PlanArgs),
+    /// Compare again, from the Parquet files alone; several sweeps together, too
+    Compare(CompareArgs),
     /// Print the JSON Schema (draft-07) of the sweep file
     Schema,
     /// Print the metric catalogue
@@ -102,6 +105,17 @@ pub struct PlanArgs {
     /// How many of the first configs to show
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub show: u64,
+}
+
+/// What to compare.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Folders of results. The sweep.yaml in them says the question; several sweeps must ask the same
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<String>,
+    /// Where the answer goes [default: beside the tables; of several sweeps, nowhere]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
 }
 
 /// How many tasks run at a time.

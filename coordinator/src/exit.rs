@@ -59,7 +59,7 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         let exit = match &error {
-            StoreError::OtherSweep { .. } | StoreError::Unsupported { .. } => Exit::Usage,
+            StoreError::OtherSweep { .. } | StoreError::Unsupported { .. } | StoreError::Foreign { .. } => Exit::Usage,
             StoreError::Record { .. } | StoreError::Access { .. } => Exit::Internal,
             _ => Exit::Output,
         };

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     match &cli.command {
+        Some(Command::Compare(args)) => commands::compare::compare(args),
         Some(Command::Plan(args)) => commands::plan::plan(args),
         Some(Command::Schema) => commands::schema::schema(),
         Some(Command::Metrics) => commands::metrics::metrics(),

@@ -1,6 +1,6 @@
 //! Initial weights that a sweep file names by path, read relative to that file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,6 +24,11 @@ impl WeightFiles {
     pub fn beside(sweep_file: &Path) -> WeightFiles {
         let folder = sweep_file.parent().map(Path::to_path_buf).unwrap_or_default();
         WeightFiles { folder, by_path: HashMap::new(), blobs: HashMap::new() }
+    }
+
+    /// The digest of every file that was read, by the path that the sweep file has for it.
+    pub fn digests(&self) -> BTreeMap<String, String> {
+        self.by_path.iter().map(|(path, weights)| (path.clone(), weights.digest().to_string())).collect()
     }
 
     /// The content of every file that was read, by digest.
@@ -50,4 +55,43 @@ impl WeightsSource for WeightFiles {
         self.by_path.insert(path.to_owned(), Arc::clone(&weights));
         Ok(weights)
     }
+}
+
+/// The weights that lie beside results, under the digests that their paths had when the sweep ran.
+#[derive(Debug)]
+pub struct StoredWeights {
+    blobs: PathBuf,
+    digests: BTreeMap<String, String>,
+}
+
+impl StoredWeights {
+    /// The blobs of an output.
+    pub fn of(output: &Path, digests: BTreeMap<String, String>) -> StoredWeights {
+        StoredWeights { blobs: blobs(output), digests }
+    }
+}
+
+impl WeightsSource for StoredWeights {
+    fn load(&mut self, path: &str) -> Result<Arc<InitialWeights>, String> {
+        let Some(digest) = self.digests.get(path) else {
+            return Err("it was not among the files when the sweep was run; run the sweep again".to_owned());
+        };
+        let file = self.blobs.join(blob_name(digest));
+        let content = std::fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        let weights = InitialWeights::parse(&content).map_err(|error| format!("{}: {error}", file.display()))?;
+        if weights.digest().to_string() != *digest {
+            return Err(format!("{} is not what its name says", file.display()));
+        }
+        Ok(Arc::new(weights))
+    }
+}
+
+/// The folder of an output that holds the weights.
+pub fn blobs(output: &Path) -> PathBuf {
+    output.join("blobs")
+}
+
+/// The name of the weights of a digest in that folder.
+pub fn blob_name(digest: &str) -> &str {
+    digest.strip_prefix("blake3:").unwrap_or(digest)
 }

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod chaos;
+mod compare;
 mod equivalence;
 mod extend;
 mod fleet;

@@ -7,15 +7,15 @@
 //! patience has less time to arrive. One that trains by another loss is held to a number in other units.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::Range;
 
 use engine::RunId;
-use results::{Convergence, CurveBatch, StoreError, Tables};
+use results::{Convergence, CurveBatch, StoreError};
 
 use crate::error::AnswerError;
 use crate::median::{median, median_interval, sign_test};
 use crate::question::{Pair, Question, pairs};
 use crate::runs::Runs;
+use crate::sources::Sources;
 use crate::stats::mean;
 
 /// When a run came to a validation loss.
@@ -41,20 +41,25 @@ struct Race {
 ///
 /// Curves are read twice, since targets must be known before arrivals, and in pieces; what is kept of a run is a few
 /// numbers.
-pub fn convergence(tables: &Tables, runs: &Runs, question: &Question) -> Result<Vec<Convergence>, AnswerError> {
+pub fn convergence<'a>(
+    sources: impl Into<Sources<'a>>,
+    runs: &Runs,
+    question: &Question,
+) -> Result<Vec<Convergence>, AnswerError> {
+    let sources = sources.into();
     // A million runs without curves should not pay for their ids.
-    if tables.curves()?.is_none() {
+    if !sources.has_curves()? {
         return Ok(Vec::new());
     }
-    let ended = Ended::load(tables)?;
+    let ended = Ended::load(&sources)?;
     let tuning: HashSet<u64> = question.tune.iter().flat_map(|tune| tune.seeds.iter().copied()).collect();
     let pairs = pairs(runs, question)?;
     let starts: Vec<Vec<Start>> = pairs.iter().map(|pair| starts(pair, &tuning, &ended)).collect();
-    let lows = lows(tables, starts.iter().flatten())?;
+    let lows = lows(&sources, starts.iter().flatten())?;
     if lows.is_empty() {
         return Ok(Vec::new());
     }
-    let courses = courses(tables, starts.iter().flatten(), &lows)?;
+    let courses = courses(&sources, starts.iter().flatten(), &lows)?;
     let rows = pairs.into_iter().zip(starts).map(|(pair, starts)| {
         let races: Vec<Race> = starts.iter().filter_map(|start| start.race(&lows, &courses)).collect();
         Convergence {
@@ -162,10 +167,10 @@ struct Ended {
 }
 
 impl Ended {
-    fn load(tables: &Tables) -> Result<Ended, StoreError> {
-        let (ids, statuses) = (tables.words("run_id")?, tables.words("status")?);
-        let well = |row: usize| if statuses.get(row) == Some("ok") { ids.get(row)?.parse().ok() } else { None };
-        Ok(Ended { well: (0..ids.codes.len()).map(well).collect() })
+    fn load(sources: &Sources<'_>) -> Result<Ended, StoreError> {
+        let (ids, statuses) = (sources.ids()?, sources.statuses()?);
+        let well = |row: usize| ids[row].filter(|_| statuses.get(row) == Some("ok"));
+        Ok(Ended { well: (0..ids.len()).map(well).collect() })
     }
 
     fn well(&self, row: usize) -> Option<RunId> {
@@ -200,10 +205,10 @@ struct Low {
 }
 
 /// The lows of the baseline's runs that have validation losses in more than one epoch.
-fn lows<'a>(tables: &Tables, starts: impl Iterator<Item = &'a Start>) -> Result<HashMap<RunId, Low>, StoreError> {
+fn lows<'a>(sources: &Sources<'_>, starts: impl Iterator<Item = &'a Start>) -> Result<HashMap<RunId, Low>, StoreError> {
     let mut all: HashMap<RunId, (Scored, Option<Low>)> =
         starts.map(|start| (start.baseline, (Scored::default(), None))).collect();
-    each_run(tables, |run, batch, rows| {
+    sources.each_curve(|run, batch, rows| {
         let Some((scored, low)) = all.get_mut(&run) else { return };
         for row in rows {
             let loss = finite(batch.validation_loss[row]);
@@ -238,7 +243,7 @@ impl Course {
 
 /// The courses of the arms' runs to the baselines' lows.
 fn courses<'a>(
-    tables: &Tables,
+    sources: &Sources<'_>,
     starts: impl Iterator<Item = &'a Start>,
     lows: &HashMap<RunId, Low>,
 ) -> Result<HashMap<RunId, Course>, StoreError> {
@@ -248,7 +253,7 @@ fn courses<'a>(
             all.entry(arm).or_default().aim(low.target);
         }
     }
-    each_run(tables, |run, batch, rows| {
+    sources.each_curve(|run, batch, rows| {
         let Some(course) = all.get_mut(&run) else { return };
         for row in rows {
             let loss = finite(batch.validation_loss[row]);
@@ -262,23 +267,6 @@ fn courses<'a>(
         }
     })?;
     Ok(all)
-}
-
-/// Shows each piece of a run's curve, in order. A run may come in two pieces where two batches meet.
-fn each_run(tables: &Tables, mut see: impl FnMut(RunId, &CurveBatch, Range<usize>)) -> Result<(), StoreError> {
-    for batch in tables.curves()?.into_iter().flatten() {
-        let batch = batch?;
-        let ids: Vec<Option<RunId>> = batch.run_id.distinct.iter().map(|id| id.parse().ok()).collect();
-        let mut first = 0;
-        for piece in batch.run_id.codes.chunk_by(|left, right| left == right) {
-            let rows = first..first + piece.len();
-            first = rows.end;
-            if let Some(run) = piece[0].and_then(|code| ids[code as usize]) {
-                see(run, &batch, rows);
-            }
-        }
-    }
-    Ok(())
 }
 
 fn arrival(batch: &CurveBatch, row: usize) -> Arrival {

@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 
 use engine::RunId;
-use results::{Pooled, StoreError, Tables};
+use results::{Pooled, StoreError};
 
 use crate::error::AnswerError;
 use crate::question::{Question, pairs};
 use crate::runs::Runs;
+use crate::sources::Sources;
 use crate::stats::{Moments, welch_t};
 
 /// A run's training samples.
@@ -22,13 +23,18 @@ struct Training {
 
 /// The rows of `pooled.parquet`: pairs in the question's order, seeds rising, P&L before cost; none without training
 /// samples. Samples are read in one pass, and only their moments are kept, a hundred bytes a run.
-pub fn pooled(tables: &Tables, runs: &Runs, question: &Question) -> Result<Vec<Pooled>, AnswerError> {
-    let Some(moments) = training_moments(tables)? else { return Ok(Vec::new()) };
-    let ids = tables.words("run_id")?;
-    let of_row = |row: usize| {
-        let id: RunId = ids.get(row)?.parse().ok()?;
-        moments.get(&id).copied()
-    };
+pub fn pooled<'a>(
+    sources: impl Into<Sources<'a>>,
+    runs: &Runs,
+    question: &Question,
+) -> Result<Vec<Pooled>, AnswerError> {
+    let sources = sources.into();
+    let moments = training_moments(&sources)?;
+    if moments.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = sources.ids()?;
+    let of_row = |row: usize| moments.get(&ids[row]?).copied();
     let mut all = Vec::new();
     for pair in pairs(runs, question)? {
         for (seed, row) in &pair.rows {
@@ -63,20 +69,13 @@ pub fn pooled(tables: &Tables, runs: &Runs, question: &Question) -> Result<Vec<P
     Ok(all)
 }
 
-/// The moments of each run's training samples, in the table's order; `None` if there are no training samples.
-fn training_moments(tables: &Tables) -> Result<Option<HashMap<RunId, Training>>, StoreError> {
-    let Some(batches) = tables.samples()? else { return Ok(None) };
+/// The moments of each run's training samples.
+fn training_moments(sources: &Sources<'_>) -> Result<HashMap<RunId, Training>, StoreError> {
     let mut moments: HashMap<RunId, Training> = HashMap::new();
-    for batch in batches {
-        let batch = batch?;
-        let Some(train) = batch.set.code_of("train") else { continue };
-        let ids: Vec<Option<RunId>> = batch.run_id.distinct.iter().map(|id| id.parse().ok()).collect();
-        for row in 0..batch.pnl.len() {
-            if batch.set.codes[row] != Some(train) {
-                continue;
-            }
-            let Some(id) = batch.run_id.codes[row].and_then(|code| ids[code as usize]) else { continue };
-            let training = moments.entry(id).or_default();
+    sources.each_sample(|run, batch, rows| {
+        let Some(train) = batch.set.code_of("train") else { return };
+        for row in rows.filter(|row| batch.set.codes[*row] == Some(train)) {
+            let training = moments.entry(run).or_default();
             // A sample that is not finite was stored as null: it is left out, as a diverged run's metrics are.
             for (into, value) in [(&mut training.pnl, batch.pnl[row]), (&mut training.cost, batch.cost[row])] {
                 if value.is_finite() {
@@ -84,6 +83,6 @@ fn training_moments(tables: &Tables) -> Result<Option<HashMap<RunId, Training>>,
                 }
             }
         }
-    }
-    Ok((!moments.is_empty()).then_some(moments))
+    })?;
+    Ok(moments)
 }

@@ -78,49 +78,95 @@ pub fn pairs(runs: &Runs, question: &Question) -> Result<Vec<Pair>, QuestionErro
     pairs_and_baselines(runs, question).map(|(pairs, _)| pairs)
 }
 
+/// What there is to choose from: the variants of every cell and arm, in plan order, and their runs by seed.
+pub(crate) struct Candidates<'a> {
+    runs: &'a Runs,
+    /// The cells, in plan order.
+    pub(crate) cells: Vec<u32>,
+    by_arm: HashMap<(u32, u32), Vec<Group>>,
+    rows: HashMap<Group, BTreeMap<u64, usize>>,
+}
+
+impl<'a> Candidates<'a> {
+    pub(crate) fn of(runs: &'a Runs) -> Candidates<'a> {
+        let (order, rows) = runs.groups();
+        // Groups come in plan order, cell by cell.
+        let mut cells: Vec<u32> = order.iter().map(|(cell, _, _)| *cell).collect();
+        cells.dedup();
+        let mut by_arm: HashMap<(u32, u32), Vec<Group>> = HashMap::new();
+        for group in order {
+            by_arm.entry((group.0, group.1)).or_default().push(group);
+        }
+        Candidates { runs, cells, by_arm, rows }
+    }
+
+    /// An arm's variants in a cell.
+    pub(crate) fn variants(&self, cell: u32, arm: &str) -> &[Group] {
+        let code = self.runs.arm.code_of(arm);
+        code.and_then(|arm| self.by_arm.get(&(cell, arm))).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn cell(&self, cell: u32) -> String {
+        self.runs.cell.distinct[cell as usize].clone()
+    }
+
+    pub(crate) fn label(&self, group: Group) -> String {
+        self.runs.variant.distinct[group.2 as usize].clone()
+    }
+
+    fn rows(&self, group: Group) -> BTreeMap<u64, usize> {
+        self.rows[&group].clone()
+    }
+
+    /// The variant with the best mean over the tuning seeds, and that mean; of equals the first in plan order.
+    pub(crate) fn choose(&self, tune: &Tune, variants: &[Group]) -> Option<(Group, f64)> {
+        let worse =
+            |left: f64, right: f64| if tune.direction == Direction::Maximize { left < right } else { left > right };
+        let scored = variants.iter().map(|group| (*group, self.score(tune, *group)));
+        scored.reduce(|best, next| if worse(best.1, next.1) { next } else { best })
+    }
+
+    /// The mean over the tuning seeds. One that has diverged, failed or not run for a tuning seed is infinitely bad.
+    fn score(&self, tune: &Tune, group: Group) -> f64 {
+        let seeds = &self.rows[&group];
+        let values = tune.seeds.iter().map(|seed| seeds.get(seed).and_then(|row| self.runs.value(&tune.by, *row)));
+        let worst = if tune.direction == Direction::Maximize { f64::NEG_INFINITY } else { f64::INFINITY };
+        values.map(|value| value.unwrap_or(worst)).sum::<f64>() / tune.seeds.len().max(1) as f64
+    }
+}
+
 /// The pairs, and every cell's baseline.
 pub(crate) fn pairs_and_baselines(
     runs: &Runs,
     question: &Question,
 ) -> Result<(Vec<Pair>, Vec<Baseline>), QuestionError> {
-    let (order, rows) = runs.groups();
-    // Groups come in plan order, cell by cell.
-    let mut cells: Vec<u32> = order.iter().map(|(cell, _, _)| *cell).collect();
-    cells.dedup();
-    let mut by_arm: HashMap<(u32, u32), Vec<Group>> = HashMap::new();
-    for group in &order {
-        by_arm.entry((group.0, group.1)).or_default().push(*group);
-    }
-    let variants = |cell: u32, arm: &str| -> Vec<Group> {
-        let code = runs.arm.code_of(arm);
-        code.and_then(|arm| by_arm.get(&(cell, arm))).cloned().unwrap_or_default()
-    };
-    let label = |group: &Group| runs.variant.distinct[group.2 as usize].clone();
+    let candidates = Candidates::of(runs);
     let (mut all, mut baselines) = (Vec::new(), Vec::new());
-    for cell in cells {
-        let cell_label = runs.cell.distinct[cell as usize].clone();
-        let baseline = choose_baseline(runs, question, &rows, &cell_label, variants(cell, &question.baseline_arm))?;
-        baselines.push(Baseline {
-            cell: cell_label.clone(),
-            variant: baseline.as_ref().map(label).unwrap_or_default(),
-            rows: baseline.map(|group| rows[&group].clone()).unwrap_or_default(),
-        });
+    for &cell in &candidates.cells {
+        let baseline = choose_baseline(&candidates, question, cell)?;
+        let of_cell = Baseline {
+            cell: candidates.cell(cell),
+            variant: baseline.map(|group| candidates.label(group)).unwrap_or_default(),
+            rows: baseline.map(|group| candidates.rows(group)).unwrap_or_default(),
+        };
         for arm in &question.arms {
-            let mut candidates = variants(cell, arm);
-            if let Some(tune) = &question.tune {
-                candidates = choose(runs, tune, &rows, &candidates).into_iter().collect();
-            }
-            for group in candidates.iter().filter(|group| Some(**group) != baseline) {
+            let variants = candidates.variants(cell, arm);
+            let chosen: Vec<Group> = match &question.tune {
+                None => variants.to_vec(),
+                Some(tune) => candidates.choose(tune, variants).into_iter().map(|(group, _)| group).collect(),
+            };
+            for group in chosen.into_iter().filter(|group| Some(*group) != baseline) {
                 all.push(Pair {
-                    cell: cell_label.clone(),
+                    cell: of_cell.cell.clone(),
                     arm: arm.clone(),
-                    variant: label(group),
-                    baseline_variant: baseline.as_ref().map(label).unwrap_or_default(),
-                    rows: rows[group].clone(),
-                    baseline_rows: baseline.map(|group| rows[&group].clone()).unwrap_or_default(),
+                    variant: candidates.label(group),
+                    baseline_variant: of_cell.variant.clone(),
+                    rows: candidates.rows(group),
+                    baseline_rows: of_cell.rows.clone(),
                 });
             }
         }
+        baselines.push(of_cell);
     }
     if question.tune.is_some() {
         // The baseline arm's own choice is no answer to how it compares with itself.
@@ -130,45 +176,25 @@ pub(crate) fn pairs_and_baselines(
 }
 
 fn choose_baseline(
-    runs: &Runs,
+    candidates: &Candidates<'_>,
     question: &Question,
-    rows: &HashMap<Group, BTreeMap<u64, usize>>,
-    cell: &str,
-    candidates: Vec<Group>,
+    cell: u32,
 ) -> Result<Option<Group>, QuestionError> {
+    let variants = candidates.variants(cell, &question.baseline_arm);
     if let Some(variant) = &question.baseline_variant {
-        let code = runs.variant.code_of(variant);
-        return Ok(candidates.into_iter().find(|group| Some(group.2) == code));
+        let code = candidates.runs.variant.code_of(variant);
+        return Ok(variants.iter().copied().find(|group| Some(group.2) == code));
     }
     if let Some(tune) = &question.tune {
-        return Ok(choose(runs, tune, rows, &candidates));
+        return Ok(candidates.choose(tune, variants).map(|(group, _)| group));
     }
-    match candidates[..] {
+    match *variants {
         [] => Ok(None),
         [only] => Ok(Some(only)),
         _ => Err(QuestionError::AmbiguousBaseline {
-            cell: cell.to_owned(),
+            cell: candidates.cell(cell),
             arm: question.baseline_arm.clone(),
-            count: candidates.len(),
+            count: variants.len(),
         }),
     }
-}
-
-/// The candidate with the best mean over the tuning seeds; of equals the first in plan order. One that has diverged,
-/// failed or not run for a tuning seed counts as infinitely bad.
-fn choose(
-    runs: &Runs,
-    tune: &Tune,
-    rows: &HashMap<Group, BTreeMap<u64, usize>>,
-    candidates: &[Group],
-) -> Option<Group> {
-    let score = |group: &Group| -> f64 {
-        let seeds = &rows[group];
-        let values = tune.seeds.iter().map(|seed| seeds.get(seed).and_then(|row| runs.value(&tune.by, *row)));
-        let worst = if tune.direction == Direction::Maximize { f64::NEG_INFINITY } else { f64::INFINITY };
-        let mean = values.map(|value| value.unwrap_or(worst)).sum::<f64>() / tune.seeds.len().max(1) as f64;
-        if tune.direction == Direction::Maximize { -mean } else { mean }
-    };
-    let scored = candidates.iter().map(|group| (score(group), *group));
-    scored.reduce(|best, next| if next.0 < best.0 { next } else { best }).map(|(_, group)| group)
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use results::{StoreError, Tables, Words};
 
+use crate::sources::Sources;
+
 /// Columns of the runs.
 #[derive(Clone, Debug, Default)]
 pub struct Runs {
@@ -25,17 +27,7 @@ pub(crate) type Group = (u32, u32, u32);
 impl Runs {
     /// Reads these metrics of all runs.
     pub fn load<'a>(tables: &Tables, metrics: impl IntoIterator<Item = &'a str>) -> Result<Runs, StoreError> {
-        let mut columns = BTreeMap::new();
-        for metric in metrics {
-            columns.insert(metric.to_owned(), tables.numbers(metric)?);
-        }
-        Ok(Runs {
-            arm: tables.words("arm")?,
-            variant: tables.words("variant")?,
-            cell: tables.words("cell")?,
-            seed: tables.integers("seed")?,
-            metrics: columns,
-        })
+        Sources::from(tables).runs(metrics)
     }
 
     /// A metric's column; of no value for a metric that was not loaded.
@@ -43,7 +35,7 @@ impl Runs {
         self.metrics.get(metric)?[row]
     }
 
-    /// The groups of runs in plan order, and the rows of each by seed. Of two runs of a group with one seed the first
+    /// The groups of runs in plan order, cell by cell, and the rows of each by seed. Of two runs of a group with one seed the first
     /// counts.
     pub(crate) fn groups(&self) -> (Vec<Group>, HashMap<Group, BTreeMap<u64, usize>>) {
         let mut order = Vec::new();
@@ -58,6 +50,8 @@ impl Runs {
             });
             seeds.entry(self.seed[row]).or_insert(row);
         }
+        // Several sweeps' runs come sweep by sweep. Cells are numbered as they first appear.
+        order.sort_by_key(|(cell, _, _)| *cell);
         (order, rows)
     }
 }

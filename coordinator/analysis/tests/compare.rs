@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use analysis::{Question, QuestionError, Runs, Tune, compare, ranking, summarise};
+use analysis::{ALL_CELLS, Choice, Question, QuestionError, Runs, Tune, Tuning, compare, ranking, summarise};
 use engine::metrics::Direction;
-use results::Words;
+use results::{Comparison, Words};
 
 /// (cell, arm, variant, seed, loss, validation loss)
 type Row<'a> = (&'a str, &'a str, &'a str, u64, Option<f64>, Option<f64>);
@@ -125,7 +125,7 @@ fn holm_adjusts_over_cells_and_arms_of_a_metric() {
     let mut rows = two_arms(8, 0.5);
     rows.extend(two_arms(8, 0.5).into_iter().map(|row| Row::from(("d", row.1, row.2, row.3, row.4, row.5))));
     let rows = compare(&runs(&rows), &question(None)).unwrap();
-    assert_eq!(rows.iter().map(|row| row.cell.as_str()).collect::<Vec<_>>(), ["c", "d"]);
+    assert_eq!(rows.iter().map(|row| row.cell.as_str()).collect::<Vec<_>>(), ["c", "d", ALL_CELLS]);
     assert_eq!(rows[0].p_holm, rows[0].p_t.map(|p| 2.0 * p));
 }
 
@@ -198,7 +198,9 @@ fn with_hedges() -> Runs {
 fn classical_hedges_stand_behind_each_cells_arms_as_a_family_of_their_own() {
     let rows = compare(&with_hedges(), &question(None)).unwrap();
     let order: Vec<(&str, &str)> = rows.iter().map(|row| (row.cell.as_str(), row.arm.as_str())).collect();
-    assert_eq!(order, [("c", "kfac"), ("c", "hedge.heston_delta"), ("d", "kfac"), ("d", "hedge.heston_delta")]);
+    let pairs = [("c", "kfac"), ("c", "hedge.heston_delta"), ("d", "kfac"), ("d", "hedge.heston_delta")];
+    assert_eq!(order[..4], pairs);
+    assert_eq!(order[4..], [(ALL_CELLS, "kfac"), (ALL_CELLS, "hedge.heston_delta")]);
     let [worse, better] = [&rows[1], &rows[3]];
     assert_eq!((worse.n, worse.mean, worse.sd, worse.verdict.as_str()), (8, Some(9.0), Some(0.0), "worse"));
     // The baseline's losses are 1, 2, … 8.
@@ -243,4 +245,189 @@ fn a_cell_whose_first_variant_diverged_still_ranks_the_hedges() {
     let blocks = ranking(&runs, "test.loss", Direction::Minimize);
     let hedge = blocks[0].lines.iter().find(|line| line.arm == "hedge.heston_delta").unwrap();
     assert_eq!((hedge.n, hedge.mean), (8, Some(9.0)));
+}
+
+#[test]
+fn the_battery_fills_every_column_of_a_row() {
+    let row = &compare(&runs(&two_arms(12, 0.5)), &question(None)).unwrap()[0];
+    let (diff, ratio) = (row.diff.unwrap(), row.ratio.unwrap());
+    for (low, value, high) in [
+        (row.diff_low, diff, row.diff_high),
+        (row.t_low, diff, row.t_high),
+        (row.ratio_low, ratio, row.ratio_high),
+        (row.p_better_low, row.p_better.unwrap(), row.p_better_high),
+    ] {
+        assert!(low.unwrap() <= value && value <= high.unwrap(), "{low:?} {value} {high:?}");
+    }
+    assert_eq!(ratio, row.mean.unwrap() / row.baseline_mean.unwrap());
+    assert_eq!(row.p_better, Some(1.0), "the loss is smaller with every seed");
+    // All twelve signs agree.
+    let smallest = 2.0_f64.powi(-11);
+    assert_eq!((row.p_wilcoxon, row.p_signflip), (Some(smallest), Some(smallest)));
+    assert!(row.hl_diff.unwrap() < 0.0 && row.iqm_diff == Some(row.iqm.unwrap() - row.baseline_iqm.unwrap()));
+    assert!(row.seeds_for_power80.unwrap() >= 2.0);
+    assert_eq!((row.iqm_diff_low, row.iqm_diff_high), (None, None), "bounds are across cells");
+}
+
+#[test]
+fn the_better_side_is_the_goals() {
+    let mut goal = question(None);
+    let share = |goal: &Question| compare(&runs(&two_arms(8, 0.5)), goal).unwrap()[0].p_better;
+    assert_eq!(share(&goal), Some(1.0));
+    goal.metrics[0].1 = Direction::Maximize;
+    assert_eq!(share(&goal), Some(0.0));
+    goal.metrics[0].1 = Direction::Neutral;
+    assert_eq!(share(&goal), None);
+}
+
+#[test]
+fn values_that_are_not_positive_have_no_ratio() {
+    let mut rows = two_arms(8, 0.5);
+    rows[3].4 = Some(0.0);
+    let row = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!((row.ratio, row.ratio_low, row.ratio_high), (None, None, None));
+    assert!(row.diff_low.is_some());
+}
+
+#[test]
+fn constant_differences_keep_the_exact_tests_alone() {
+    let of = |arm, loss: f64| (0..8).map(move |seed| ("c", arm, "v", seed, Some(loss + seed as f64), None));
+    let rows: Vec<Row<'_>> = of("adam", 1.0).chain(of("kfac", 0.5)).collect();
+    let row = &compare(&runs(&rows), &question(None)).unwrap()[0];
+    assert_eq!(
+        (row.t, row.p_t, row.d_z, row.diff_low, row.t_low, row.seeds_for_power80),
+        (None, None, None, None, None, None)
+    );
+    assert_eq!((row.p_signflip, row.hl_diff, row.diff), (Some(2.0 / 256.0), Some(-0.5), Some(-0.5)));
+    // Ties of up to thirteen differences are enumerated.
+    assert_eq!(row.p_wilcoxon, Some(2.0 / 256.0));
+}
+
+#[test]
+fn two_pairs_and_one_have_what_they_can_have() {
+    let row = &compare(&runs(&two_arms(2, 0.5)), &question(None)).unwrap()[0];
+    assert!(row.p_t.is_some() && row.t_low.is_some() && row.diff_low.is_none());
+    assert_eq!((row.p_signflip, row.verdict.as_str()), (Some(0.5), "too_few_seeds"));
+    let row = &compare(&runs(&two_arms(1, 0.5)), &question(None)).unwrap()[0];
+    assert_eq!((row.n, row.p_t, row.p_signflip, row.p_wilcoxon), (1, None, Some(1.0), Some(1.0)));
+}
+
+/// Eight cells of two arms; the arm is better in all of them, by as much as the cell's number.
+fn eight_cells() -> Vec<Row<'static>> {
+    let cells = ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().zip(1..);
+    let of_cell = |(cell, number): (&'static str, u64)| {
+        two_arms(7, 0.01 * number as f64).into_iter().map(move |row| (cell, row.1, row.2, row.3, row.4, row.5))
+    };
+    cells.flat_map(of_cell).collect()
+}
+
+#[test]
+fn cells_are_summarised_by_their_means() {
+    let rows = compare(&runs(&eight_cells()), &question(None)).unwrap();
+    assert_eq!(rows.len(), 9);
+    let all = &rows[8];
+    assert_eq!((all.cell.as_str(), all.n, all.p_better), (ALL_CELLS, 8, Some(1.0)));
+    let means: Vec<f64> = rows[..8].iter().map(|row| row.diff.unwrap()).collect();
+    assert_eq!(all.diff, analysis::stats::mean(&means));
+    assert_eq!((all.p_wilcoxon, all.p_holm), (Some(2.0 / 256.0), Some(2.0 / 256.0)));
+    assert_eq!((all.verdict.as_str(), all.t, all.p_t, all.p_better_low), ("better", None, None, None));
+    let (low, high) = (all.iqm_diff_low.unwrap(), all.iqm_diff_high.unwrap());
+    assert!(low <= all.iqm_diff.unwrap() && all.iqm_diff.unwrap() <= high && high < 0.0);
+}
+
+#[test]
+fn fewer_cells_than_can_tell_are_not_judged() {
+    let mut rows = eight_cells();
+    rows.retain(|row| row.0 < "f");
+    let rows = compare(&runs(&rows), &question(None)).unwrap();
+    assert_eq!((rows[5].cell.as_str(), rows[5].n, rows[5].verdict.as_str()), (ALL_CELLS, 5, "undefined"));
+    // A single cell is its own summary.
+    let one = compare(&runs(&two_arms(8, 0.5)), &question(None)).unwrap();
+    assert!(one.iter().all(|row| row.cell != ALL_CELLS));
+}
+
+#[test]
+fn an_arm_that_lost_a_seed_in_one_cell_is_not_better_across_them() {
+    let mut rows = eight_cells();
+    rows.iter_mut().find(|row| row.0 == "d" && row.1 == "kfac").unwrap().4 = None;
+    let rows = compare(&runs(&rows), &question(None)).unwrap();
+    assert_eq!((rows[8].n, rows[8].verdict.as_str()), (8, "undefined"));
+}
+
+#[test]
+fn a_tuned_arm_is_one_across_cells_whatever_its_variant() {
+    let tune = Tune { seeds: vec![0], by: "validation.loss".into(), direction: Direction::Minimize };
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (cell, better) in [("c", "lr=1"), ("d", "lr=2")] {
+        for (arm, variant) in [("adam", "default"), ("kfac", "lr=1"), ("kfac", "lr=2")] {
+            let validation = if variant == better { 0.1 } else { 0.2 };
+            rows.extend(
+                (0..9).map(|seed| (cell, arm, variant, seed, Some(noise(seed) + validation), Some(validation))),
+            );
+        }
+    }
+    let answer = compare(&runs(&rows), &question(Some(tune))).unwrap();
+    let variants: Vec<&str> = answer.iter().map(|row| row.variant.as_str()).collect();
+    assert_eq!(variants, ["lr=1", "lr=2", "*"]);
+    assert_eq!(answer[2].baseline_variant, "default");
+    // Without tuning each variant is compared with the baseline across cells.
+    let answer = compare(&runs(&rows), &question(None)).unwrap();
+    let across: Vec<&str> = answer[4..].iter().map(|row| row.variant.as_str()).collect();
+    assert_eq!(across, ["lr=1", "lr=2"]);
+}
+
+#[test]
+fn equal_results_give_equal_rows_in_whatever_order() {
+    let rows = eight_cells();
+    let answer = compare(&runs(&rows), &question(None)).unwrap();
+    // Runs of one cell in another order of seeds, and beside other metrics and arms.
+    let mut shuffled = rows.clone();
+    for cell in shuffled.chunks_mut(7) {
+        cell.reverse();
+    }
+    shuffled.extend(rows.iter().filter(|row| row.1 == "kfac").map(|row| (row.0, "other", row.2, row.3, row.4, row.5)));
+    shuffled.sort_by_key(|row| row.0);
+    let mut asked = question(None);
+    asked.arms.insert(0, "other".into());
+    asked.metrics.insert(0, ("validation.loss".into(), Direction::Minimize));
+    let more = compare(&runs(&shuffled), &asked).unwrap();
+    for row in &answer {
+        let same = |other: &&Comparison| (&other.metric, &other.cell, &other.arm) == (&row.metric, &row.cell, &row.arm);
+        let other = more.iter().find(same).unwrap();
+        assert_eq!(&Comparison { p_holm: row.p_holm, ..other.clone() }, row);
+    }
+}
+
+#[test]
+fn what_was_tuned_with_which_budget_is_told() {
+    let mut rows: Vec<Row<'_>> = Vec::new();
+    for (arm, variant, validation) in
+        [("adam", "default", Some(0.3)), ("kfac", "a", Some(0.5)), ("kfac", "b", Some(0.1))]
+    {
+        rows.extend((0..4).map(|seed| ("c", arm, variant, seed, Some(1.0), validation)));
+    }
+    let tune = Tune { seeds: vec![0, 1], by: "validation.loss".into(), direction: Direction::Minimize };
+    let tuning = Tuning::of(&runs(&rows), &question(Some(tune.clone()))).unwrap();
+    let choice = |arm: &str, variant: &str, variants, score| Choice {
+        cell: "c".into(),
+        arm: arm.into(),
+        variant: variant.into(),
+        variants,
+        score,
+    };
+    assert_eq!(tuning.choices, [choice("adam", "default", 1, Some(0.3)), choice("kfac", "b", 2, Some(0.1))]);
+    assert_eq!((tuning.by.as_str(), tuning.seeds.as_slice()), ("validation.loss", [0, 1].as_slice()));
+    assert_eq!(tuning.budgets(), [("adam", 1), ("kfac", 2)]);
+    assert!(tuning.is_unequal());
+    // Where every variant has lost a tuning seed the first is taken, and has no score.
+    rows.iter_mut().filter(|row| row.3 == 1).for_each(|row| row.5 = None);
+    let tuning = Tuning::of(&runs(&rows), &question(Some(tune))).unwrap();
+    assert_eq!(tuning.choices[1], choice("kfac", "a", 2, None));
+    rows.retain(|row| row.2 != "b");
+    let equal = Tuning::of(
+        &runs(&rows),
+        &question(Some(Tune { seeds: vec![0], by: "x".into(), direction: Direction::Minimize })),
+    );
+    assert!(!equal.unwrap().is_unequal());
+    assert_eq!(Tuning::of(&runs(&rows), &question(None)), None);
 }

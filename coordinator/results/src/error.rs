@@ -27,6 +27,12 @@ pub enum StoreError {
         /// The name of the sweep that was to be stored.
         wanted: String,
     },
+    /// The folder holds no sweep's results: a usage error.
+    #[error("{}: holds no sweep's results; give a folder that a sweep has written, such as results/NAME", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Another coordinator is at work on the output.
     #[error("{}: the output is locked by {holder}", path.display())]
     Locked {

@@ -1,11 +1,14 @@
 //! Which sweep an output belongs to, and what each file's footer says about it.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use engine::record::Record;
 use polars::prelude::KeyValueMetadata;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::location::Folder;
+use crate::location::{Folder, Location};
 
 /// The version of the files' layout: raised when an older reader would misread them.
 pub const FORMAT_VERSION: u32 = 1;
@@ -100,29 +103,83 @@ impl Footer {
     }
 }
 
+/// How a sweep file was read: what it means beyond its own text. With it the file beside the results says its question again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The keys that were set over the file, with their values as YAML, in order.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
+    /// The digests of the weights files that it names by path.
+    #[serde(default)]
+    pub weights: BTreeMap<String, String>,
+}
+
+/// A sweep file as it lies beside the results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepFile {
+    /// Its place.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+    /// How it was read.
+    pub reading: Reading,
+}
+
+impl SweepFile {
+    /// Reads the sweep file of an output.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if the folder does not exist, [`StoreError::Foreign`] if it holds no sweep's results.
+    pub fn of(location: &Location) -> Result<SweepFile, StoreError> {
+        let folder = Folder::open(location)?;
+        let Some(marker) = marker(&folder)? else { return Err(StoreError::Foreign { path: folder.root().to_owned() }) };
+        let path = folder.path(SWEEP_FILE);
+        let text = String::from_utf8(folder.read(SWEEP_FILE)?.to_vec())
+            .map_err(|error| StoreError::damaged(&path, format!("is not UTF-8: {error}")))?;
+        Ok(SweepFile { path, text, reading: marker.reading })
+    }
+}
+
+/// The copy of the sweep file.
+const SWEEP_FILE: &str = "sweep.yaml";
+
 #[derive(Serialize, Deserialize)]
 struct Marker {
     sweep: String,
     format: u32,
+    #[serde(flatten)]
+    reading: Reading,
 }
 
-/// The name of the sweep that an output holds; `None` for one that holds none.
-pub(crate) fn held_sweep(folder: &Folder) -> Result<Option<String>, StoreError> {
+fn marker(folder: &Folder) -> Result<Option<Marker>, StoreError> {
     let content = match folder.read(MARKER) {
         Ok(content) => content,
         Err(StoreError::Missing { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    match serde_json::from_slice::<Marker>(&content) {
-        Ok(marker) => Ok(Some(marker.sweep)),
-        Err(error) => Err(StoreError::damaged(&folder.path(MARKER), format!("does not name its sweep: {error}"))),
-    }
+    let marker = serde_json::from_slice(&content)
+        .map_err(|error| StoreError::damaged(&folder.path(MARKER), format!("does not name its sweep: {error}")))?;
+    Ok(Some(marker))
+}
+
+/// The name of the sweep that an output holds; `None` for one that holds none.
+pub(crate) fn held_sweep(folder: &Folder) -> Result<Option<String>, StoreError> {
+    Ok(marker(folder)?.map(|marker| marker.sweep))
 }
 
 /// Makes the output hold this sweep. The caller has made sure that it holds no other.
 pub(crate) fn claim(folder: &Folder, sweep: &SweepIdentity) -> Result<(), StoreError> {
-    let marker = Marker { sweep: sweep.name.clone(), format: FORMAT_VERSION };
-    let text = serde_json::to_string(&marker).expect("a marker is plain data");
-    folder.create(MARKER, text)?;
-    folder.replace("sweep.yaml", sweep.text.clone())
+    let reading = Reading::default();
+    folder.create(MARKER, text(Marker { sweep: sweep.name.clone(), format: FORMAT_VERSION, reading }))?;
+    folder.replace(SWEEP_FILE, sweep.text.clone())
+}
+
+/// Notes how the file of the sweep that an output holds was read.
+pub(crate) fn note(folder: &Folder, sweep: &str, reading: &Reading) -> Result<(), StoreError> {
+    let marker = Marker { sweep: sweep.to_owned(), format: FORMAT_VERSION, reading: reading.clone() };
+    folder.replace(MARKER, text(marker))
+}
+
+fn text(marker: Marker) -> String {
+    serde_json::to_string(&marker).expect("a marker is plain data")
 }

@@ -9,7 +9,8 @@
 //! - `locks/`: kernel locks, which a crash does not leave behind. No guarantee rests on them: parts have unique names, and
 //!   of several rows of one id readers keep the same one.
 //! - `attempts/`: how many attempts count against tasks that have not ended (see [`Store::keep_strikes`]).
-//! - `.hedgesweep.json`: the name of the sweep that the output holds; and `sweep.yaml`, the file as it was given.
+//! - `.hedgesweep.json`: the name of the sweep that the output holds, and how its file was read; and `sweep.yaml`, the file
+//!   as it was given.
 //!
 //! [`Store::merge`] makes the tables, in the order of the plan and in bounded memory; [`Tables`] reads them again, and
 //! writes what the analysis finds. Tables are a function of plan and records: however the parts were cut, the bytes are
@@ -40,9 +41,9 @@ mod table;
 mod tables;
 
 pub use batches::{Batches, CurveBatch, SampleBatch};
-pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled};
+pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled, WITHIN, Within};
 pub use error::StoreError;
-pub use identity::{FORMAT_VERSION, Footer, SweepIdentity, Versions};
+pub use identity::{FORMAT_VERSION, Footer, Reading, SweepFile, SweepIdentity, Versions};
 pub use index::{Index, Stored};
 pub use location::Location;
 pub use lock::Holder;

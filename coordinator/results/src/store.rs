@@ -7,7 +7,7 @@ use engine::record::Record;
 
 use crate::encode;
 use crate::error::StoreError;
-use crate::identity::{self, Footer, SweepIdentity};
+use crate::identity::{self, Footer, Reading, SweepIdentity};
 use crate::index::{Index, Place};
 use crate::location::{self, Folder, Location, Object};
 use crate::lock::{Lock, Mode};
@@ -125,6 +125,16 @@ impl Store {
     /// What it was opened for.
     pub(crate) fn access(&self) -> Access {
         self.access
+    }
+
+    /// Notes how the sweep file was read, so that the results say their question without it: see
+    /// [`SweepFile`](crate::SweepFile).
+    ///
+    /// # Errors
+    /// If the results are open for reading alone, or it cannot be written.
+    pub fn note(&self, reading: &Reading) -> Result<(), StoreError> {
+        self.allow_writing("note how the sweep file was read")?;
+        identity::note(&self.folder, &self.footer.sweep, reading)
     }
 
     /// Which runs are stored.

@@ -1,6 +1,7 @@
 //! Reading the final tables, column by column.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use polars::prelude::{DataType, PolarsError, PolarsResult, Series, polars_bail};
 
@@ -36,6 +37,8 @@ pub struct Tables {
     folder: Folder,
     runs: Parquet,
     footer: Footer,
+    /// Where answers are written, if not beside the tables, and their footer.
+    elsewhere: Option<(Folder, Footer)>,
 }
 
 impl Tables {
@@ -49,7 +52,21 @@ impl Tables {
         let footer = runs.footer().ok_or_else(|| {
             StoreError::damaged(&folder.path(RUNS), "does not say of which sweep it is; the sweep did not write it")
         })?;
-        Ok(Tables { folder, runs, footer })
+        Ok(Tables { folder, runs, footer, elsewhere: None })
+    }
+
+    /// The same tables, with their answers written into another folder, which is created, and with another footer.
+    ///
+    /// # Errors
+    /// If the folder cannot be created.
+    pub fn answering_at(self, location: &Location, footer: Footer) -> Result<Tables, StoreError> {
+        std::fs::create_dir_all(location.path()).map_err(|error| StoreError::io(location.path(), &error))?;
+        Ok(Tables { elsewhere: Some((Folder::open(location)?, footer)), ..self })
+    }
+
+    /// The folder that they lie in.
+    pub fn path(&self) -> &Path {
+        self.folder.root()
     }
 
     /// What the footer of `runs.parquet` says.
@@ -116,6 +133,11 @@ impl Tables {
 
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// Where answers are written, and their footer.
+    pub(crate) fn answers(&self) -> (&Folder, &Footer) {
+        self.elsewhere.as_ref().map_or((&self.folder, &self.footer), |(folder, footer)| (folder, footer))
     }
 
     fn collect<T>(

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use common::{at, failed, full, id, noop, sweep};
 use engine::Status;
 use engine::record::Record;
-use results::{Access, Location, Store, StoreError};
+use results::{Access, Location, Reading, Store, StoreError, SweepFile};
 
 fn open(place: &tempfile::TempDir, access: Access) -> Store {
     Store::open(&at(place), &sweep("a"), access).unwrap()
@@ -49,6 +49,28 @@ fn an_output_of_another_sweep_is_refused_and_left_alone() {
         assert_eq!((found.as_str(), wanted.as_str()), ("a", "b"));
     }
     assert_eq!(fs::read_to_string(place.path().join("out/sweep.yaml")).unwrap(), "name: a\n");
+}
+
+#[test]
+fn the_sweep_file_lies_beside_the_results_with_how_it_was_read() {
+    let place = tempfile::tempdir().unwrap();
+    assert!(matches!(SweepFile::of(&at(&place)), Err(StoreError::Missing { .. })), "no such folder");
+    assert!(matches!(SweepFile::of(&Location::folder(place.path())), Err(StoreError::Foreign { .. })), "a foreign one");
+    let store = open(&place, Access::Write);
+    let file = SweepFile::of(&at(&place)).unwrap();
+    assert_eq!((file.text, file.reading), (sweep("a").text, Reading::default()));
+    let reading = Reading {
+        settings: vec![("seeds".into(), "5".into())],
+        weights: [("init.safetensors".to_owned(), "blake3:00".to_owned())].into(),
+    };
+    store.note(&reading).unwrap();
+    assert_eq!(SweepFile::of(&at(&place)).unwrap().reading, reading);
+    drop(store);
+    let reader = open(&place, Access::Read);
+    assert!(matches!(reader.note(&Reading::default()), Err(StoreError::Access { .. })));
+    // Results of a version that noted nothing.
+    fs::write(place.path().join("out/.hedgesweep.json"), r#"{"sweep":"a","format":1}"#).unwrap();
+    assert_eq!(SweepFile::of(&at(&place)).unwrap().reading, Reading::default());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the command line can do, one command a file.
 
+pub mod compare;
 pub mod metrics;
 pub mod plan;
 pub mod run;

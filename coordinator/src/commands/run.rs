@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use results::{Access, Location, MergeSummary, Store, StoreError, SweepIdentity, Versions};
+use results::{Access, Location, MergeSummary, Reading, Store, StoreError, SweepIdentity, Versions};
 use sweep::plan::{Plan, PlanOrder};
 use sweep::spec::Spec;
 use tokio::runtime::{Builder, Runtime};
@@ -26,6 +26,7 @@ use crate::interrupt::Interrupts;
 use crate::outcome;
 use crate::progress::Reporter;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
+use crate::weights::{self, WeightFiles};
 
 /// Runs a sweep to its end, or until it is interrupted.
 ///
@@ -40,6 +41,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
     let store = open_store(&location, &spec, text, &args.set, Access::Write)?;
+    store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
     for file in store.set_aside() {
@@ -123,11 +125,17 @@ pub fn open_store(
     Store::open(location, &identity, access)
 }
 
+/// What `coordinator compare` needs beside the file's text to read it as it is read now.
+fn reading(settings: &[Setting], weights: &WeightFiles) -> Reading {
+    let settings = settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
+    Reading { settings, weights: weights.digests() }
+}
+
 /// Lays the weights files beside the results, so that a `config` cell that names one by digest can be run again.
 fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(), Failure> {
-    let folder = location.path().join("blobs");
+    let folder = weights::blobs(location.path());
     for (digest, content) in blobs {
-        let name = digest.strip_prefix("blake3:").unwrap_or(digest);
+        let name = weights::blob_name(digest);
         let path = folder.join(name);
         if path.exists() {
             continue;

@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use analysis::{Block, Line, Sensitivity};
+use analysis::{ALL_CELLS, Block, Line, Sensitivity, Tuning};
 use comfy_table::{Cell, CellAlignment, Table};
 use engine::metrics::Direction;
-use sweep::spec::Tune;
 
 use crate::format;
 
@@ -16,7 +15,7 @@ pub(super) const MAX_LINES: usize = 40;
 pub(super) struct Heading<'a> {
     pub(super) metric: &'a str,
     pub(super) direction: Direction,
-    pub(super) tune: Option<&'a Tune>,
+    pub(super) tuning: Option<&'a Tuning>,
 }
 
 /// One metric's answer over all cells. Columns that would say the same in every line are left out.
@@ -24,7 +23,6 @@ pub(super) fn blocks(heading: &Heading<'_>, blocks: &[Block]) -> String {
     let mut text = headline(heading);
     text.push('\n');
     let lines = || blocks.iter().flat_map(|block| block.lines.iter().map(move |line| (block, line)));
-    let total = lines().count();
     if lines().all(|(_, line)| line.n == 0) {
         text.push_str(" no run has a value\n\n");
         return text;
@@ -36,13 +34,16 @@ pub(super) fn blocks(heading: &Heading<'_>, blocks: &[Block]) -> String {
     };
     let mut table = plain_table();
     table.set_header(columns.header());
-    for (block, line) in lines().take(MAX_LINES) {
+    // What holds across the cells is worth more than any one of them: it is kept where there are too many.
+    let (across, cells): (Vec<_>, Vec<_>) = lines().partition(|(block, _)| block.cell == ALL_CELLS);
+    for (block, line) in cells.iter().take(MAX_LINES).chain(across.iter().take(MAX_LINES)) {
         table.add_row(columns.row(block, line));
     }
     columns.align(&mut table);
     let _ = writeln!(text, "{}", trimmed(&table));
-    if total > MAX_LINES {
-        let _ = writeln!(text, "... and {} more lines, in the tables", format::count((total - MAX_LINES) as u64));
+    let left_out = cells.len().saturating_sub(MAX_LINES) + across.len().saturating_sub(MAX_LINES);
+    if left_out > 0 {
+        let _ = writeln!(text, "... and {} more lines, in the tables", format::count(left_out as u64));
     }
     text.push('\n');
     text
@@ -97,9 +98,14 @@ fn headline(heading: &Heading<'_>) -> String {
         Direction::Maximize => text.push_str(" · larger is better"),
         Direction::Neutral => {}
     }
-    if let Some(tune) = heading.tune {
-        let seeds = format::plural(tune.seeds, "seed");
-        let _ = write!(text, " · each arm's variant chosen by {} on {seeds}, confirmed on the others", tune.by);
+    if let Some(tuning) = heading.tuning {
+        let seeds = format::plural(tuning.seeds.len() as u64, "seed");
+        let _ = write!(text, " · each arm's variant chosen by {} on {seeds}, confirmed on the others", tuning.by);
+        if tuning.is_unequal() {
+            let budgets = tuning.budgets().into_iter().map(|(arm, variants)| format!("{arm} of {variants}"));
+            let _ =
+                write!(text, "\nunequal budgets · variants to choose from: {}", budgets.collect::<Vec<_>>().join(", "));
+        }
     }
     text
 }
@@ -132,7 +138,7 @@ impl Columns {
         let number = |value: Option<f64>| Cell::new(value.map_or_else(|| "-".to_owned(), format::significant));
         let mut row = Vec::new();
         if self.cell {
-            row.push(Cell::new(&block.cell));
+            row.push(Cell::new(if block.cell == ALL_CELLS { "all cells" } else { &block.cell }));
         }
         row.push(Cell::new(&line.arm));
         if self.variant {
@@ -188,13 +194,47 @@ mod tests {
             metric: "test.loss".into(),
             lines: vec![line("adam", None), line("kfac", Some("no_difference"))],
         };
-        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tune: None };
+        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tuning: None };
         let text = blocks(&heading, &[block]);
         assert!(text.starts_with("test.loss · smaller is better\n"), "{text}");
         assert!(!text.contains("cell") && !text.contains("variant"), "{text}");
         for part in ["0.003176", "-0.001100", "-0.81", "<0.001", "no difference", "baseline"] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
+    }
+
+    #[test]
+    fn unequal_budgets_are_told() {
+        let choice = |arm: &str, variants| analysis::Choice {
+            cell: "default".into(),
+            arm: arm.into(),
+            variant: "lr=1".into(),
+            variants,
+            score: Some(1.0),
+        };
+        let mut tuning = Tuning {
+            by: "validation.loss".into(),
+            direction: Direction::Minimize,
+            seeds: vec![0, 1],
+            choices: vec![choice("adam", 3), choice("kfac", 3)],
+        };
+        let text = |tuning: &Tuning| {
+            headline(&Heading { metric: "test.loss", direction: Direction::Minimize, tuning: Some(tuning) })
+        };
+        let equal = "test.loss · smaller is better · each arm's variant chosen by validation.loss on 2 seeds, confirmed on the \
+                     others";
+        assert_eq!(text(&tuning), equal);
+        tuning.choices[1].variants = 7;
+        assert_eq!(text(&tuning), format!("{equal}\nunequal budgets · variants to choose from: adam of 3, kfac of 7"));
+    }
+
+    #[test]
+    fn what_holds_across_cells_is_not_cut() {
+        let block = |cell: &str, lines: Vec<Line>| Block { cell: cell.into(), metric: "test.loss".into(), lines };
+        let many = (0..100).map(|arm| line(&format!("arm{arm}"), Some("better"))).collect();
+        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tuning: None };
+        let text = blocks(&heading, &[block("xi=1", many), block(ALL_CELLS, vec![line("kfac", Some("worse"))])]);
+        assert!(text.contains(" all cells  kfac") && text.contains("... and 60 more lines"), "{text}");
     }
 
     #[test]
@@ -216,7 +256,7 @@ mod tests {
     fn long_answers_are_cut_and_say_so() {
         let lines = (0..100).map(|arm| line(&format!("arm{arm}"), Some("better"))).collect();
         let block = Block { cell: "default".into(), metric: "test.loss".into(), lines };
-        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tune: None };
+        let heading = Heading { metric: "test.loss", direction: Direction::Minimize, tuning: None };
         assert!(blocks(&heading, &[block]).contains("... and 60 more lines"));
     }
 }

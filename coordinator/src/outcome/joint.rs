@@ -1,0 +1,125 @@
+//! Several sweeps put to one question, side by side.
+
+use std::fmt::Write as _;
+
+use analysis::{Question, Sources, Tuning};
+use engine::metrics::Direction;
+use results::{Footer, Location, Tables};
+use sweep::plan::Plan;
+use sweep::spec::Spec;
+
+use super::{Outcome, Tabled, failure, metrics, question, show};
+use crate::exit::{Exit, Failure, OrExit};
+
+/// One of the sweeps.
+pub struct Side {
+    /// What its arms are called by: the sweep's name, or its folder where two have one name.
+    pub label: String,
+    /// Its results.
+    pub tables: Tables,
+    /// What its file says.
+    pub spec: Spec,
+    /// The runs that it asks for.
+    pub plan: Plan,
+}
+
+/// Answers the question that all of these sweeps ask from their tables alone: their arms as `sweep/arm`, all against the first
+/// one's baseline, seeds that both have paired within cells of one name. The answer is written only where `out` says.
+///
+/// # Errors
+/// With [`Exit::Usage`] if the sweeps ask different questions; else as [`super::analyse`].
+pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failure> {
+    let first = &sides[0];
+    for other in &sides[1..] {
+        same_question(first, other)?;
+    }
+    let sources = Sources::side_by_side(sides.iter().map(|side| (side.label.as_str(), &side.tables)));
+    let metrics = metrics(&first.spec);
+    let mut text =
+        format!("{} side by side\n\n", sides.iter().map(|side| side.label.as_str()).collect::<Vec<_>>().join(", "));
+    let Some(question) = joint_question(sides, metrics) else {
+        let runs = sources.runs(analysed(&first.spec).iter().map(String::as_str))?;
+        let blocks = analysis::ranking(&runs, &first.spec.metric.name, first.spec.metric.goal);
+        let heading =
+            show::Heading { metric: &first.spec.metric.name, direction: first.spec.metric.goal, tuning: None };
+        text.push_str(&show::blocks(&heading, &blocks));
+        return Ok(Outcome { text, files: Vec::new() });
+    };
+    let runs = sources.runs(analysed(&first.spec).iter().map(String::as_str))?;
+    let tuning = Tuning::of(&runs, &question);
+    let tabled = Tabled::of(&sources, &runs, &question).map_err(failure)?;
+    let times = sources.runs(["time.simulate_s", "time.train_s"])?;
+    text.push_str(&tabled.show(&question, tuning.as_ref(), &times, &first.spec.record));
+    let files = match out {
+        None => Vec::new(),
+        Some(location) => {
+            let tables = Tables::open(&Location::folder(first.tables.path()))?;
+            tabled.write(&tables.answering_at(location, joint_footer(sides))?, location)?
+        }
+    };
+    Ok(Outcome { text, files })
+}
+
+/// The columns that the answer reads.
+fn analysed(spec: &Spec) -> Vec<String> {
+    super::columns(spec, &metrics(spec))
+}
+
+/// The first sweep's question, asked of all arms of all sweeps.
+fn joint_question(sides: &[Side], metrics: Vec<(String, Direction)>) -> Option<Question> {
+    let first = &sides[0];
+    let arms = sides.iter().flat_map(|side| side.plan.arms().iter().map(|arm| format!("{}/{arm}", side.label)));
+    let own = question(&first.spec, &first.plan, metrics)?;
+    Some(Question { baseline_arm: format!("{}/{}", first.label, own.baseline_arm), arms: arms.collect(), ..own })
+}
+
+/// That two sweeps ask the same, or else what differs.
+fn same_question(first: &Side, other: &Side) -> Result<(), Failure> {
+    let mut differing = String::new();
+    for ((key, left), (_, right)) in asked(first).into_iter().zip(asked(other)) {
+        if left != right {
+            let _ = write!(differing, "\n  {key}: {left} in {}, {right} in {}", first.label, other.label);
+        }
+    }
+    if differing.is_empty() {
+        return Ok(());
+    }
+    let error = anyhow::anyhow!(
+        "{} and {} ask different questions, which have no common answer:{differing}\n  \
+         the question is read from the sweep.yaml in each folder, and may be changed there",
+        first.label,
+        other.label
+    );
+    Err(error).or_exit(Exit::Usage)
+}
+
+/// Everything that makes the question, key by key, as text.
+fn asked(side: &Side) -> [(&'static str, String); 5] {
+    let Side { spec, plan, .. } = side;
+    let none = || "none".to_owned();
+    let goal = if spec.metric.goal == Direction::Maximize { "maximize" } else { "minimize" };
+    let compare = spec.compare.as_ref();
+    let baseline = plan.baseline().filter(|_| compare.is_some()).map(|(arm, variant)| {
+        let name = &plan.arms()[arm as usize];
+        variant.map_or_else(|| name.clone(), |variant| format!("{name} {}", plan.variant_label(arm, variant)))
+    });
+    let tune = compare.and_then(|compare| compare.tune.as_ref());
+    let seeds = tune.map(|tune| {
+        let seeds: Vec<String> = spec.seeds.iter().take(tune.seeds as usize).map(|seed| seed.to_string()).collect();
+        seeds.join(" ")
+    });
+    [
+        ("metric", format!("{} ({goal})", spec.metric.name)),
+        ("compare.baseline", baseline.unwrap_or_else(none)),
+        ("compare.metrics", compare.map_or_else(none, |compare| compare.metrics.join(", "))),
+        ("compare.tune.by", tune.map_or_else(none, |tune| tune.by.clone())),
+        ("compare.tune.seeds", seeds.unwrap_or_else(none)),
+    ]
+}
+
+/// The footer of tables that are of several sweeps.
+fn joint_footer(sides: &[Side]) -> Footer {
+    let footers: Vec<&Footer> = sides.iter().map(|side| side.tables.footer()).collect();
+    let joined = |of: fn(&Footer) -> &str| footers.iter().map(|footer| of(footer)).collect::<Vec<_>>().join("+");
+    Footer { sweep: joined(|footer| &footer.sweep), hash: joined(|footer| &footer.hash), ..footers[0].clone() }
+}
