@@ -10,6 +10,7 @@ pub mod median;
 pub mod pooled;
 pub mod question;
 pub mod reference;
+pub mod report;
 pub mod runs;
 pub mod sensitivity;
 pub mod stats;

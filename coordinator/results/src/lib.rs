@@ -37,7 +37,7 @@ mod store;
 mod table;
 mod tables;
 
-pub use batches::{Batches, CurveBatch, SampleBatch};
+pub use batches::{Batches, CurveBatch, PathBatch, SampleBatch, TrainingBatch};
 pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled};
 pub use error::StoreError;
 pub use identity::{FORMAT_VERSION, Footer, SweepIdentity, Versions};

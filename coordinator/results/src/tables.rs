@@ -114,6 +114,11 @@ impl Tables {
         Ok(words)
     }
 
+    /// Lays a text beside the tables, at once, over one of the same name.
+    pub fn write_text(&self, name: &str, text: String) -> Result<(), StoreError> {
+        self.folder.replace(name, text)
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
