@@ -1,4 +1,5 @@
-//! Writing what the analysis has found: `comparisons.parquet`, `convergence.parquet` and `pooled.parquet`.
+//! Writing what the analysis has found: `comparisons.parquet`, `convergence.parquet`, `pooled.parquet` and
+//! `within.parquet`.
 
 use polars::prelude::PolarsError;
 
@@ -13,17 +14,24 @@ pub const COMPARISONS: &str = "comparisons.parquet";
 pub const CONVERGENCE: &str = "convergence.parquet";
 /// The name of the table of pooled comparisons.
 pub const POOLED: &str = "pooled.parquet";
+/// The name of the table of comparisons over paths.
+pub const WITHIN: &str = "within.parquet";
 
 const GROUP_ROWS: usize = 65_536;
 
 /// A row of `comparisons.parquet`: one cell, metric and arm's variant against the baseline's. Differences are arm −
-/// baseline. What was not computed is null.
+/// baseline, bounds are those of 95% intervals. What was not computed is null.
+///
+/// Cell `*` summarises a pair across its cells. There `n` counts cells, the statistics are those of the cells' means
+/// (`p_wilcoxon`, `p_better` and what describes them; no t, no bootstrap), `p_holm` adjusts `p_wilcoxon`, and the
+/// interquartile means are over all cells' seeds.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the fields are the columns, which the documentation of results lists")]
 pub struct Comparison {
     pub cell: String,
     pub metric: String,
     pub arm: String,
+    /// `*` in cell `*` if it is another one from cell to cell.
     pub variant: String,
     pub baseline: String,
     pub baseline_variant: String,
@@ -37,9 +45,14 @@ pub struct Comparison {
     pub sd: Option<f64>,
     pub baseline_sd: Option<f64>,
     pub diff: Option<f64>,
+    /// By the BCa bootstrap, too narrow below 30 seeds.
     pub diff_low: Option<f64>,
     pub diff_high: Option<f64>,
+    /// By the paired t.
+    pub t_low: Option<f64>,
+    pub t_high: Option<f64>,
     pub hl_diff: Option<f64>,
+    /// Of the means, with the bounds by BCa; null unless every value is positive.
     pub ratio: Option<f64>,
     pub ratio_low: Option<f64>,
     pub ratio_high: Option<f64>,
@@ -49,11 +62,17 @@ pub struct Comparison {
     pub p_signflip: Option<f64>,
     pub p_holm: Option<f64>,
     pub d_z: Option<f64>,
+    /// The share of seeds at which the arm is better, with Wilson's interval; null for metrics without a better side.
     pub p_better: Option<f64>,
     pub p_better_low: Option<f64>,
     pub p_better_high: Option<f64>,
+    /// Interquartile means, and the bounds of their difference by resampled seeds.
     pub iqm: Option<f64>,
     pub baseline_iqm: Option<f64>,
+    pub iqm_diff: Option<f64>,
+    pub iqm_diff_low: Option<f64>,
+    pub iqm_diff_high: Option<f64>,
+    /// How many seeds a paired t test needs to see an effect of this size with 80% power.
     pub seeds_for_power80: Option<f64>,
     /// `better`, `worse`, `no_difference`, `too_few_seeds` or `undefined`.
     pub verdict: String,
@@ -124,6 +143,39 @@ pub struct Pooled {
     pub p: Option<f64>,
 }
 
+/// A row of `within.parquet`: a test over the paths of the test set, which both arms have seen. It describes one seed's
+/// networks, and is never pooled over seeds. Differences are arm − baseline, bounds are those of 95% intervals.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the fields are the columns, which the documentation of results lists")]
+pub struct Within {
+    pub cell: String,
+    /// Null for the crossed bootstrap, which resamples seeds and paths.
+    pub seed: Option<u64>,
+    /// `grambsch`, `pitman_morgan`, `memmel`, `studentised_bootstrap` or `crossed_bootstrap`.
+    pub test: String,
+    /// The metric that the test is about.
+    pub metric: String,
+    pub arm: String,
+    pub variant: String,
+    pub baseline: String,
+    pub baseline_variant: String,
+    /// `all` or `confirm`.
+    pub stage: String,
+    /// Paths.
+    pub n: u64,
+    /// Seeds: 1, or as many as the crossed bootstrap resamples.
+    pub seeds: u64,
+    pub value: Option<f64>,
+    pub baseline_value: Option<f64>,
+    pub diff: Option<f64>,
+    /// By the bootstrap.
+    pub diff_low: Option<f64>,
+    pub diff_high: Option<f64>,
+    /// t of Grambsch and of Pitman and Morgan, z of Memmel, the studentised difference of the bootstrap.
+    pub statistic: Option<f64>,
+    pub p: Option<f64>,
+}
+
 impl Tables {
     /// Writes `comparisons.parquet` beside the tables, at once; without rows it has none.
     pub fn write_comparisons(&self, rows: &[Comparison]) -> Result<(), StoreError> {
@@ -136,6 +188,8 @@ impl Tables {
             "diff",
             "diff_low",
             "diff_high",
+            "t_low",
+            "t_high",
             "hl_diff",
             "ratio",
             "ratio_low",
@@ -151,6 +205,9 @@ impl Tables {
             "p_better_high",
             "iqm",
             "baseline_iqm",
+            "iqm_diff",
+            "iqm_diff_low",
+            "iqm_diff_high",
             "seeds_for_power80",
         ];
         let mut columns = named(&texts, Type::Text);
@@ -195,11 +252,24 @@ impl Tables {
         self.write(POOLED, columns, rows, pooled_row)
     }
 
+    /// Writes `within.parquet` beside the tables, at once.
+    pub fn write_within(&self, rows: &[Within]) -> Result<(), StoreError> {
+        let texts = ["test", "metric", "arm", "variant", "baseline", "baseline_variant", "stage"];
+        let numbers = ["value", "baseline_value", "diff", "diff_low", "diff_high", "statistic", "p"];
+        let mut columns = named(&["cell"], Type::Text);
+        columns.extend(named(&["seed"], Type::U64));
+        columns.extend(named(&texts, Type::Text));
+        columns.extend(named(&["n", "seeds"], Type::U64));
+        columns.extend(named(&numbers, Type::F64));
+        self.write(WITHIN, columns, rows, within_row)
+    }
+
     /// Removes tables of an earlier comparison that there is no question for any more.
     pub fn remove_comparisons(&self) -> Result<(), StoreError> {
         self.folder().delete(COMPARISONS)?;
         self.remove_convergence()?;
-        self.remove_pooled()
+        self.remove_pooled()?;
+        self.remove_within()
     }
 
     /// Removes an earlier `convergence.parquet` for which there are no curves of validation losses any more.
@@ -210,6 +280,11 @@ impl Tables {
     /// Removes an earlier `pooled.parquet` for which there are no samples any more.
     pub fn remove_pooled(&self) -> Result<(), StoreError> {
         self.folder().delete(POOLED)
+    }
+
+    /// Removes an earlier `within.parquet` for which there are no samples any more.
+    pub fn remove_within(&self) -> Result<(), StoreError> {
+        self.folder().delete(WITHIN)
     }
 
     fn write<T>(
@@ -245,9 +320,12 @@ fn comparison_row(row: &mut Row<'_>, of: &Comparison) {
         row.text(Some(text));
     }
     row.u64(of.n);
-    row.f64s([of.mean, of.baseline_mean, of.sd, of.baseline_sd, of.diff, of.diff_low, of.diff_high, of.hl_diff]);
-    row.f64s([of.ratio, of.ratio_low, of.ratio_high, of.t, of.p_t, of.p_wilcoxon, of.p_signflip, of.p_holm]);
-    row.f64s([of.d_z, of.p_better, of.p_better_low, of.p_better_high, of.iqm, of.baseline_iqm]);
+    row.f64s([of.mean, of.baseline_mean, of.sd, of.baseline_sd]);
+    row.f64s([of.diff, of.diff_low, of.diff_high, of.t_low, of.t_high, of.hl_diff]);
+    row.f64s([of.ratio, of.ratio_low, of.ratio_high]);
+    row.f64s([of.t, of.p_t, of.p_wilcoxon, of.p_signflip, of.p_holm, of.d_z]);
+    row.f64s([of.p_better, of.p_better_low, of.p_better_high]);
+    row.f64s([of.iqm, of.baseline_iqm, of.iqm_diff, of.iqm_diff_low, of.iqm_diff_high]);
     row.f64s([of.seeds_for_power80]).text(Some(&of.verdict));
 }
 
@@ -270,4 +348,13 @@ fn pooled_row(row: &mut Row<'_>, of: &Pooled) {
     row.u64(of.n).u64(of.baseline_n);
     row.f64s([of.mean, of.baseline_mean, of.variance, of.baseline_variance]);
     row.f64s([of.sharpe, of.baseline_sharpe, of.welch_t, of.p]);
+}
+
+fn within_row(row: &mut Row<'_>, of: &Within) {
+    row.text(Some(&of.cell)).opt_u64(of.seed);
+    for text in [&of.test, &of.metric, &of.arm, &of.variant, &of.baseline, &of.baseline_variant, &of.stage] {
+        row.text(Some(text));
+    }
+    row.u64(of.n).u64(of.seeds);
+    row.f64s([of.value, of.baseline_value, of.diff, of.diff_low, of.diff_high, of.statistic, of.p]);
 }

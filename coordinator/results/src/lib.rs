@@ -38,7 +38,7 @@ mod table;
 mod tables;
 
 pub use batches::{Batches, CurveBatch, PathBatch, SampleBatch, TrainingBatch};
-pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled};
+pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled, WITHIN, Within};
 pub use error::StoreError;
 pub use identity::{FORMAT_VERSION, Footer, SweepIdentity, Versions};
 pub use index::{Index, Stored};

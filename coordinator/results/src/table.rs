@@ -118,8 +118,12 @@ impl Row<'_> {
     }
 
     pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+        self.opt_u64(Some(value))
+    }
+
+    pub(crate) fn opt_u64(&mut self, value: Option<u64>) -> &mut Self {
         match self.next() {
-            Cells::U64(cells) => cells.append_value(value),
+            Cells::U64(cells) => cells.append_option(value),
             _ => unreachable!("{TYPED}"),
         }
         self
