@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
-    let store = open_store(&location, &spec, text, &args.set, Access::Write)?;
+    let store = open_store(&location, &spec, text.clone(), &args.set, Access::Write)?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
     for file in store.set_aside() {
@@ -75,7 +75,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
         );
     }
-    let report = outcome::analyse(&location, &spec, &plan)?;
+    let report = outcome::analyse(&location, &spec, &plan, &text)?;
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
     }

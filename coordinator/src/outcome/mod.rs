@@ -2,18 +2,20 @@
 
 mod convergence;
 mod pooled;
+mod report;
 mod show;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use analysis::report::{Findings, ReportData};
 use analysis::{AnswerError, Question, Runs, Tune};
 use engine::metrics::{Direction, catalogue};
-use results::{COMPARISONS, CONVERGENCE, Comparison, Convergence, Location, POOLED, Pooled, Tables};
+use results::{COMPARISONS, CONVERGENCE, Location, POOLED, StoreError, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
-use crate::exit::{Exit, Failure, OrExit, Report};
+use crate::exit::{Exit, Failure, Report};
 use crate::format;
 
 /// Lines of text are at most this long.
@@ -27,64 +29,122 @@ pub struct Outcome {
     pub files: Vec<PathBuf>,
 }
 
-/// Answers the sweep's question from its tables alone, and writes the answer beside them.
+/// Answers the sweep's question from its tables alone, and writes the answer beside them, with a report.
 ///
 /// # Errors
-/// If the tables cannot be read or the answer not be written.
-pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome, Failure> {
+/// If the tables cannot be read or the answer not be written. A report that cannot be made is a warning.
+pub fn analyse(location: &Location, spec: &Spec, plan: &Plan, text: &str) -> Result<Outcome, Failure> {
     let tables = Tables::open(location)?;
-    let question_of = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
-    let mut text = question_of.unwrap_or_default();
-    let mut files = Vec::new();
+    let answered = answer(&tables, spec, plan).map_err(failure)?;
+    let mut files = write(&tables, location, &answered.findings)?;
+    let shown = show(&tables, spec, &answered)?;
+    let missing = plan.len().saturating_sub(tables.rows() as u64);
+    let report = report::data(&tables, spec, &answered, missing, Some(text.to_owned()));
+    let written = report.and_then(|data| Ok((report::write(&tables, location, &data)?, data)));
+    let sentence = match written {
+        Ok((paths, data)) => {
+            files.extend(paths);
+            format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
+        }
+        Err(error) => {
+            eprintln!("warning: the report could not be made: {error}; the tables are complete");
+            String::new()
+        }
+    };
+    let question = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
+    Ok(Outcome { text: format!("{}{shown}{sentence}", question.unwrap_or_default()), files })
+}
+
+/// What a report says of the tables of a sweep that may still run; nothing is written.
+///
+/// # Errors
+/// If the tables cannot be read or the question has no answer.
+pub fn report_of(tables: &Tables, spec: &Spec, plan: &Plan) -> Result<ReportData, AnswerError> {
+    let answered = answer(tables, spec, plan)?;
+    let missing = plan.len().saturating_sub(tables.rows() as u64);
+    Ok(report::data(tables, spec, &answered, missing, None)?)
+}
+
+/// The question, if there is one, and what was found.
+struct Answered {
+    metrics: Vec<(String, Direction)>,
+    question: Option<Question>,
+    findings: Findings,
+}
+
+fn answer(tables: &Tables, spec: &Spec, plan: &Plan) -> Result<Answered, AnswerError> {
     let metrics = metrics(spec);
     let mut wanted: Vec<&str> = metrics.iter().map(|(name, _)| name.as_str()).collect();
     if let Some(tune) = spec.compare.as_ref().and_then(|compare| compare.tune.as_ref()) {
         wanted.push(&tune.by);
     }
     let references = analysis::reference_columns(metrics.iter().map(|(name, _)| name.as_str()));
-    let runs = Runs::load(&tables, wanted.into_iter().chain(references.iter().map(String::as_str)))?;
-    let Some(question) = question(spec, plan, metrics) else {
-        tables.remove_comparisons()?;
-        let blocks = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
-        let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tune: None };
-        text.push_str(&show::blocks(&goal, &blocks));
-        text.push_str(&sensitivities(&tables, &spec.metric.name)?);
-        return Ok(Outcome { text, files });
+    let runs = Runs::load(tables, wanted.into_iter().chain(references.iter().map(String::as_str)))?;
+    let Some(question) = question(spec, plan, metrics.clone()) else {
+        let ranking = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
+        return Ok(Answered { metrics, question: None, findings: Findings { ranking, ..Findings::default() } });
     };
-    let comparisons: Vec<Comparison> = analysis::compare(&runs, &question).or_exit(Exit::Internal)?;
-    let convergence: Vec<Convergence> = analysis::convergence(&tables, &runs, &question).map_err(failure)?;
-    let mut pooled: Vec<Pooled> = analysis::pooled(&tables, &runs, &question).map_err(failure)?;
+    let comparisons = analysis::compare(&runs, &question)?;
+    let convergence = analysis::convergence(tables, &runs, &question)?;
+    let mut pooled = analysis::pooled(tables, &runs, &question)?;
     // By run, as the paper's tables are; the arms of a run stay in their order.
     let mut cells: HashMap<String, usize> = HashMap::new();
     for (place, row) in pooled.iter().enumerate() {
         cells.entry(row.cell.clone()).or_insert(place);
     }
     pooled.sort_by_key(|row| (cells[&row.cell], row.seed));
-    tables.write_comparisons(&comparisons)?;
-    files.push(location.path().join(COMPARISONS));
-    let blocks = analysis::summarise(&comparisons, &question.metrics);
-    for (metric, direction) in &question.metrics {
+    let findings = Findings { comparisons, convergence, pooled, ranking: Vec::new() };
+    Ok(Answered { metrics, question: Some(question), findings })
+}
+
+/// Writes what was found beside the tables, and removes what an earlier version of the sweep has left there.
+fn write(tables: &Tables, location: &Location, findings: &Findings) -> Result<Vec<PathBuf>, StoreError> {
+    if findings.comparisons.is_empty() && !findings.ranking.is_empty() {
+        tables.remove_comparisons()?;
+        return Ok(Vec::new());
+    }
+    tables.write_comparisons(&findings.comparisons)?;
+    let mut files = vec![location.path().join(COMPARISONS)];
+    if findings.convergence.is_empty() {
+        tables.remove_convergence()?;
+    } else {
+        tables.write_convergence(&findings.convergence)?;
+        files.push(location.path().join(CONVERGENCE));
+    }
+    if findings.pooled.is_empty() {
+        tables.remove_pooled()?;
+    } else {
+        tables.write_pooled(&findings.pooled)?;
+        files.push(location.path().join(POOLED));
+    }
+    Ok(files)
+}
+
+/// What was found, as a terminal shows it.
+fn show(tables: &Tables, spec: &Spec, answered: &Answered) -> Result<String, Failure> {
+    let findings = &answered.findings;
+    let mut text = String::new();
+    if answered.question.is_none() {
+        let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tune: None };
+        text.push_str(&show::blocks(&goal, &findings.ranking));
+        text.push_str(&sensitivities(tables, &spec.metric.name)?);
+        return Ok(text);
+    }
+    let blocks = analysis::summarise(&findings.comparisons, &answered.metrics);
+    for (metric, direction) in &answered.metrics {
         let tune = spec.compare.as_ref().and_then(|compare| compare.tune.as_ref());
         let heading = show::Heading { metric, direction: *direction, tune };
         let of_metric: Vec<_> = blocks.iter().filter(|block| block.metric == *metric).cloned().collect();
         text.push_str(&show::blocks(&heading, &of_metric));
     }
-    if !convergence.is_empty() {
-        tables.write_convergence(&convergence)?;
-        files.push(location.path().join(CONVERGENCE));
-        text.push_str(&convergence::show(&convergence));
-    } else {
-        tables.remove_convergence()?;
+    if !findings.convergence.is_empty() {
+        text.push_str(&convergence::show(&findings.convergence));
     }
-    if !pooled.is_empty() {
-        tables.write_pooled(&pooled)?;
-        files.push(location.path().join(POOLED));
-        let times = Runs::load(&tables, ["time.simulate_s", "time.train_s"])?;
-        text.push_str(&pooled::show(&pooled, &times, &spec.record));
-    } else {
-        tables.remove_pooled()?;
+    if !findings.pooled.is_empty() {
+        let times = Runs::load(tables, ["time.simulate_s", "time.train_s"])?;
+        text.push_str(&pooled::show(&findings.pooled, &times, &spec.record));
     }
-    Ok(Outcome { text, files })
+    Ok(text)
 }
 
 /// What each swept parameter does to the primary endpoint, to costs and to turnover.

@@ -324,6 +324,16 @@ pub fn is_hedge(arm: &str) -> bool {
     arm.starts_with("hedge.")
 }
 
+/// The 95% interval of a mean difference: of few seeds the paired t's, since the bootstrap's is too narrow for them, of many the
+/// bootstrap's, which assumes less.
+pub fn interval_of(row: &Comparison) -> Option<(f64, f64)> {
+    let (t, bca) = (row.t_low.zip(row.t_high), row.diff_low.zip(row.diff_high));
+    if row.n < MANY_SEEDS { t.or(bca) } else { bca.or(t) }
+}
+
+/// As many seeds are enough for the bootstrap.
+const MANY_SEEDS: u64 = 30;
+
 /// A variant's name where there is but one.
 pub const DEFAULT: &str = "default";
 

@@ -130,7 +130,8 @@ impl Layout<'_> {
         let x_title_height = if self.x_title.is_empty() { 0.0 } else { LINE };
         let mut svg = Svg::new(self.width, bottom + LINE + 6.0 + x_title_height);
         legend.draw(&mut svg, (0.0, 0.0));
-        let frame = Frame { x: self.x.onto(left, right), y: self.y.onto(bottom, top), area: [left, top, right, bottom] };
+        let frame =
+            Frame { x: self.x.onto(left, right), y: self.y.onto(bottom, top), area: [left, top, right, bottom] };
         if !self.y_title.is_empty() {
             let title = joined(self.y_title, y_labels.factor.as_deref());
             svg.text((0.0, legend.height() + 12.0), Anchor::Start, "t axis-title", &fitted(&title, FONT, self.width));

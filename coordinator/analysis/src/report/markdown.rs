@@ -51,7 +51,11 @@ pub fn markdown(data: &ReportData) -> String {
     let origin = &data.provenance;
     paragraph(
         &mut text,
-        &format!("Engine {}, numbers' version {}. Figures are in report.html.", list(&origin.engines, 4), origin.numeric),
+        &format!(
+            "Engine {}, numbers' version {}. Figures are in report.html.",
+            list(&origin.engines, 4),
+            origin.numeric
+        ),
     );
     text.truncate(text.trim_end().len());
     text.push('\n');
@@ -68,7 +72,11 @@ fn counted(data: &ReportData) -> String {
     words.push(plural(counts.seeds, "seed"));
     let mut text = format!("{}: {}", plural(counts.runs, "run"), words.join(", "));
     let bad = [(counts.diverged, "diverged"), (counts.failed, "failed"), (counts.missing, "missing")];
-    let bad: Vec<String> = bad.into_iter().filter(|(number, _)| *number > 0).map(|(number, word)| format!("{} {word}", count(number))).collect();
+    let bad: Vec<String> = bad
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{} {word}", count(number)))
+        .collect();
     text.push_str(if bad.is_empty() { "; all ended well." } else { "; " });
     if !bad.is_empty() {
         text.push_str(&format!("{}.", bad.join(", ")));

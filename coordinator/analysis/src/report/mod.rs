@@ -17,9 +17,9 @@ mod sentence;
 mod svg;
 mod table;
 mod tables;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 mod ticks;
 
 pub use data::{Counts, Failures, Metric, Paper, ReportData, Tuning};

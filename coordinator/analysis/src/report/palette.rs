@@ -21,15 +21,8 @@ pub(super) enum Marker {
     Plus,
 }
 
-const MARKERS: [Marker; 7] = [
-    Marker::Circle,
-    Marker::Square,
-    Marker::Triangle,
-    Marker::Diamond,
-    Marker::Cross,
-    Marker::Down,
-    Marker::Plus,
-];
+const MARKERS: [Marker; 7] =
+    [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Cross, Marker::Down, Marker::Plus];
 
 /// The look of an arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

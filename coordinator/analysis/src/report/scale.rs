@@ -92,7 +92,11 @@ impl Scale {
         let within = |tick: &f64| *tick >= self.low - hair && *tick <= self.high + hair;
         let all: Vec<f64> = ticks::linear(self.low, self.high, wanted).into_iter().filter(within).collect();
         // A range just inside two ticks may keep but one: ask for more.
-        if all.len() < 2 { ticks::linear(self.low, self.high, 2 * wanted).into_iter().filter(within).collect() } else { all }
+        if all.len() < 2 {
+            ticks::linear(self.low, self.high, 2 * wanted).into_iter().filter(within).collect()
+        } else {
+            all
+        }
     }
 
     fn inner(&self, value: f64) -> f64 {
@@ -208,7 +212,10 @@ mod tests {
         let small = labels(&[-0.0001, 0.0, 0.0001, 0.0002], false);
         assert_eq!(small.texts, ["−1", "0", "1", "2"]);
         assert_eq!(small.factor.as_deref(), Some("×10⁻⁴"));
-        assert_eq!(labels(&[0.0, 0.25, 0.5], false), Labels { texts: vec!["0.00".into(), "0.25".into(), "0.50".into()], factor: None });
+        assert_eq!(
+            labels(&[0.0, 0.25, 0.5], false),
+            Labels { texts: vec!["0.00".into(), "0.25".into(), "0.50".into()], factor: None }
+        );
         assert_eq!(labels(&[1e-5, 1e-3], true).texts, ["10⁻⁵", "10⁻³"]);
         assert_eq!(labels(&[0.001, 0.01, 1.0], true).texts, ["0.001", "0.01", "1"]);
     }

@@ -3,7 +3,7 @@
 use engine::metrics::Direction;
 use results::Comparison;
 
-use super::data::{ACROSS, Metric, Tuning, is_hedge, named};
+use super::data::{ACROSS, Metric, Tuning, interval_of, is_hedge, named};
 use super::number::{count, list, p_words, plural, significant};
 use crate::summary::Block;
 
@@ -45,7 +45,8 @@ pub fn answer(asked: &Asked<'_>, comparisons: &[Comparison]) -> Answer {
     let (hedges, arms): (Vec<&Comparison>, Vec<&Comparison>) = within.into_iter().partition(|row| is_hedge(&row.arm));
     let Some(first) = arms.first() else {
         let metric = &asked.metric.name;
-        let sentence = format!("Nothing can be said about {metric} yet: no arm and no seed has a value beside the baseline's.");
+        let sentence =
+            format!("Nothing can be said about {metric} yet: no arm and no seed has a value beside the baseline's.");
         return Answer { sentence, hedges: against_hedges(asked, &hedges), conditions: conditions(asked, &hedges) };
     };
     let mut by_arm: Vec<(&str, Vec<&Comparison>)> = Vec::new();
@@ -78,7 +79,11 @@ fn of_pair(asked: &Asked<'_>, row: &Comparison) -> String {
         "better" => format!("{arm} beats {baseline} on {name}{}: {means}, {}.", goal(metric), numbers(row)),
         "worse" => format!("{arm} does worse than {baseline} on {name}{}: {means}, {}.", goal(metric), numbers(row)),
         "no_difference" => {
-            format!("No difference between {arm} and {baseline} was found on {name}: {means}, {}{}.", numbers(row), power(row))
+            format!(
+                "No difference between {arm} and {baseline} was found on {name}: {means}, {}{}.",
+                numbers(row),
+                power(row)
+            )
         }
         "too_few_seeds" => format!(
             "{} cannot tell {arm} from {baseline} on {name}: {}{}.",
@@ -175,7 +180,10 @@ fn of_arms(asked: &Asked<'_>, baseline: &str, by_arm: &[(&str, Vec<&Comparison>)
         list(&clauses, usize::MAX)
     );
     let all = by_arm.iter().flat_map(|(_, rows)| rows.iter().copied());
-    match all.filter(|row| row.diff.is_some()).min_by(|left, right| favour(asked, left).total_cmp(&favour(asked, right))) {
+    match all
+        .filter(|row| row.diff.is_some())
+        .min_by(|left, right| favour(asked, left).total_cmp(&favour(asked, right)))
+    {
         Some(best) => {
             let place = if best.cell == super::data::DEFAULT { String::new() } else { format!(" in {}", best.cell) };
             format!("{head}; the most favourable is {}{place} with {}.", named(&best.arm, &best.variant), numbers(best))
@@ -210,13 +218,15 @@ fn against_hedges(asked: &Asked<'_>, rows: &[&Comparison]) -> Option<String> {
     let places = if several { format!(" in {}", plural(Places::of(rows).cells as u64, "cell")) } else { String::new() };
     let best = best?;
     if tally.worse == tally.total {
-        return Some(format!(
-            "It beats {} {hedges} classical hedges{places}; the nearest of them, {}, has {}.",
-            if hedges == 2 { "both" } else { "all" },
-            name(best),
-            numbers(best)
-        )
-        .replacen("It beats", &format!("{} beats", capital(&baseline)), 1));
+        return Some(
+            format!(
+                "It beats {} {hedges} classical hedges{places}; the nearest of them, {}, has {}.",
+                if hedges == 2 { "both" } else { "all" },
+                name(best),
+                numbers(best)
+            )
+            .replacen("It beats", &format!("{} beats", capital(&baseline)), 1),
+        );
     }
     let better: Vec<String> = rows.iter().filter(|row| row.verdict == "better").map(|row| name(row)).collect();
     let mut distinct = better.clone();
@@ -230,7 +240,11 @@ fn against_hedges(asked: &Asked<'_>, rows: &[&Comparison]) -> Option<String> {
             numbers(best)
         ));
     }
-    Some(format!("Of {hedges} classical hedges{places} none is better than {baseline}; the nearest, {}, has {}.", name(best), numbers(best)))
+    Some(format!(
+        "Of {hedges} classical hedges{places} none is better than {baseline}; the nearest, {}, has {}.",
+        name(best),
+        numbers(best)
+    ))
 }
 
 /// A difference with its interval, its seeds and its p.
@@ -240,7 +254,7 @@ fn numbers(row: &Comparison) -> String {
         None => "no difference known".to_owned(),
     };
     let mut details = Vec::new();
-    if let (Some(low), Some(high)) = (row.diff_low, row.diff_high) {
+    if let Some((low, high)) = interval_of(row) {
         details.push(format!("95% interval {} to {}", signed(low), signed(high)));
     }
     details.push(plural(row.n, "seed"));
@@ -254,32 +268,37 @@ fn numbers(row: &Comparison) -> String {
 /// The same over cells.
 fn numbers_across(row: &Comparison) -> String {
     let diff = row.diff.map(signed).unwrap_or_default();
-    let mut details = Vec::new();
-    if let (Some(low), Some(high)) = (row.diff_low, row.diff_high) {
-        details.push(format!("95% interval {} to {}", signed(low), signed(high)));
+    let mut details = vec![plural(row.n, "cell")];
+    if let Some(p) = row.p_holm.or(row.p_wilcoxon) {
+        details.push(format!("{} by Wilcoxon on their means", p_words(p)));
     }
-    details.push(plural(row.n, "cell"));
-    if let Some(p) = row.p_wilcoxon {
-        details.push(format!("{} by Wilcoxon", p_words(p)));
-    }
-    format!("the mean difference is {diff} ({})", details.join(", "))
+    let middle = match (row.iqm_diff, row.iqm_diff_low.zip(row.iqm_diff_high)) {
+        (Some(middle), Some((low, high))) => format!(
+            ", and that of the interquartile means {} (95% interval {} to {})",
+            signed(middle),
+            signed(low),
+            signed(high)
+        ),
+        _ => String::new(),
+    };
+    format!("the mean difference is {diff} ({}){middle}", details.join(", "))
 }
 
 /// The differences of several rows, from the smallest to the largest.
 fn spread(rows: &[&Comparison]) -> String {
     let diffs: Vec<f64> = rows.iter().filter_map(|row| row.diff).collect();
-    let (Some(least), Some(most)) =
-        (diffs.iter().copied().reduce(f64::min), diffs.iter().copied().reduce(f64::max))
+    let (Some(least), Some(most)) = (diffs.iter().copied().reduce(f64::min), diffs.iter().copied().reduce(f64::max))
     else {
         return String::new();
     };
     let seeds = rows.iter().map(|row| row.n);
     let (fewest, seeds) = (seeds.clone().min().unwrap_or(0), seeds.max().unwrap_or(0));
-    let n = if fewest == seeds { plural(seeds, "seed") } else { format!("{} to {}", count(fewest), plural(seeds, "seed")) };
+    let n =
+        if fewest == seeds { plural(seeds, "seed") } else { format!("{} to {}", count(fewest), plural(seeds, "seed")) };
     let largest = rows.iter().filter_map(|row| row.p_holm).reduce(f64::max);
     let p = largest.map(|p| format!(", the largest {} by paired t and Holm", p_words(p))).unwrap_or_default();
-    let low = rows.iter().filter_map(|row| row.diff_low).reduce(f64::min);
-    let high = rows.iter().filter_map(|row| row.diff_high).reduce(f64::max);
+    let low = rows.iter().filter_map(|row| Some(interval_of(row)?.0)).reduce(f64::min);
+    let high = rows.iter().filter_map(|row| Some(interval_of(row)?.1)).reduce(f64::max);
     let intervals = match (low, high) {
         (Some(low), Some(high)) => format!(", 95% intervals within {} to {}", signed(low), signed(high)),
         _ => String::new(),
@@ -481,8 +500,10 @@ pub fn ranking_answer(metric: &Metric, ranking: &[Block]) -> Answer {
         Direction::Maximize => left > right,
         _ => left < right,
     };
-    let best = known.iter().copied().reduce(|best, next| if better(value(next.1), value(best.1)) { next } else { best });
-    let worst = known.iter().copied().reduce(|worst, next| if better(value(worst.1), value(next.1)) { next } else { worst });
+    let best =
+        known.iter().copied().reduce(|best, next| if better(value(next.1), value(best.1)) { next } else { best });
+    let worst =
+        known.iter().copied().reduce(|worst, next| if better(value(worst.1), value(next.1)) { next } else { worst });
     let name = &metric.name;
     let Some(((block, line), (worst_block, worst))) = best.zip(worst) else {
         let sentence = format!("Nothing can be said about {name} yet: no run has a value.");
@@ -519,7 +540,10 @@ pub fn ranking_answer(metric: &Metric, ranking: &[Block]) -> Answer {
         sentence.push_str(&format!(", and {verb} for {}: {}", place(worst_block, worst), spread(worst)));
     }
     sentence.push('.');
-    let mut parts = vec!["Nothing is compared: the sweep has no `compare`, so there are no tests and no adjustment for looking at many.".to_owned()];
+    let mut parts = vec![
+        "Nothing is compared: the sweep has no `compare`, so there are no tests and no adjustment for looking at many."
+            .to_owned(),
+    ];
     parts.extend(shared_paths(name));
     Answer { sentence, hedges: None, conditions: parts.join(" ") }
 }

@@ -98,7 +98,8 @@ impl Svg {
         if all.iter().all(|place| place.is_finite()) {
             let [x, y, width, height] = all.map(number);
             let fill = if fill.is_empty() { String::new() } else { format!(r#" fill="{fill}""#) };
-            let _ = write!(self.body, r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" class="{class}"{fill}/>"#);
+            let _ =
+                write!(self.body, r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" class="{class}"{fill}/>"#);
         }
     }
 
@@ -126,11 +127,22 @@ impl Svg {
         if outline.is_empty() {
             let long = 1.2 * r;
             let arms = [
-                (-thin, -long), (thin, -long), (thin, -thin), (long, -thin), (long, thin), (thin, thin),
-                (thin, long), (-thin, long), (-thin, thin), (-long, thin), (-long, -thin), (-thin, -thin),
+                (-thin, -long),
+                (thin, -long),
+                (thin, -thin),
+                (long, -thin),
+                (long, thin),
+                (thin, thin),
+                (thin, long),
+                (-thin, long),
+                (-thin, thin),
+                (-long, thin),
+                (-long, -thin),
+                (-thin, -thin),
             ];
             let turn = if look.marker() == Marker::Cross { std::f64::consts::FRAC_1_SQRT_2 } else { 0.0 };
-            let turned = |(dx, dy): (f64, f64)| if turn > 0.0 { (turn * (dx - dy), turn * (dx + dy)) } else { (dx, dy) };
+            let turned =
+                |(dx, dy): (f64, f64)| if turn > 0.0 { (turn * (dx - dy), turn * (dx + dy)) } else { (dx, dy) };
             outline = arms.into_iter().map(turned).map(|(dx, dy)| (x + dx, y + dy)).collect();
         }
         let outline = path(outline.into_iter().map(Some));

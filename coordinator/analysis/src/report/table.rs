@@ -66,7 +66,9 @@ impl Table {
         let heads: Vec<String> = self.columns.iter().map(|column| cell(&column.name)).collect();
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| row.iter().map(|text| cell(text)).collect()).collect();
         let widths: Vec<usize> = (0..heads.len())
-            .map(|place| rows.iter().map(|row| length(&row[place])).chain([length(&heads[place]), 3]).max().unwrap_or(3))
+            .map(|place| {
+                rows.iter().map(|row| length(&row[place])).chain([length(&heads[place]), 3]).max().unwrap_or(3)
+            })
             .collect();
         let line = |cells: &[String]| {
             let padded = cells.iter().enumerate().map(|(place, text)| {

@@ -2,7 +2,7 @@
 
 use results::{Comparison, Convergence};
 
-use super::data::{ACROSS, DEFAULT, Failures, Paper, ReportData};
+use super::data::{ACROSS, DEFAULT, Failures, Paper, ReportData, interval_of};
 use super::number::{count, interval, or_dash, p_value, significant};
 use super::table::Table;
 use crate::summary::Block;
@@ -10,9 +10,22 @@ use crate::summary::Block;
 /// All comparisons of a metric: cell by cell the baseline, the arms and the classical hedges, and at last what holds across cells.
 pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
     let mut table = Table::new([
-        "cell", "arm", "variant", "#n", "#mean", "#SD", "#difference", "#95% interval", "#ratio", "#d_z", "#P(better)", "#p (Holm)", "verdict",
+        "cell",
+        "arm",
+        "variant",
+        "#n",
+        "#mean",
+        "#SD",
+        "#difference",
+        "#95% interval",
+        "#ratio",
+        "#d_z",
+        "#P(better)",
+        "#p (Holm)",
+        "verdict",
     ]);
-    let rows: Vec<&Comparison> = data.comparisons.iter().filter(|row| row.metric == metric && row.cell != ACROSS).collect();
+    let rows: Vec<&Comparison> =
+        data.comparisons.iter().filter(|row| row.metric == metric && row.cell != ACROSS).collect();
     for cell in rows.chunk_by(|left, right| left.cell == right.cell) {
         if let Some(fullest) = cell.iter().max_by_key(|row| row.n) {
             table.push(baseline_line(fullest));
@@ -52,10 +65,17 @@ fn baseline_line(row: &Comparison) -> Vec<String> {
     line
 }
 
+/// The interval of a difference; across cells, where means of cells have none, that of the interquartile means.
+fn bounds(row: &Comparison) -> String {
+    let across = row.iqm_diff_low.zip(row.iqm_diff_high).filter(|_| row.cell == ACROSS);
+    let (low, high) = interval_of(row).or(across).unzip();
+    interval(low, high)
+}
+
 fn line(row: &Comparison) -> Vec<String> {
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
     let mut line = vec![row.cell.clone(), row.arm.clone(), row.variant.clone(), count(row.n)];
-    line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), interval(row.diff_low, row.diff_high)]);
+    line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), bounds(row)]);
     line.extend([share(row.ratio), share(row.d_z), share(row.p_better)]);
     line.push(row.p_holm.map_or_else(|| "-".to_owned(), p_value));
     line.push(row.verdict.replace('_', " "));
@@ -85,7 +105,17 @@ pub(super) fn convergence(rows: &[Convergence]) -> Table {
     let never = |value: Option<f64>| value.map_or_else(|| "∞".to_owned(), significant);
     let bounds = |low, high| format!("[{}, {}]", never(low), never(high));
     let mut table = Table::new([
-        "cell", "arm", "variant", "#n", "#reached", "#epochs", "#baseline's epochs", "#ratio", "#95% interval", "#seconds ratio", "#p (sign)",
+        "cell",
+        "arm",
+        "variant",
+        "#n",
+        "#reached",
+        "#epochs",
+        "#baseline's epochs",
+        "#ratio",
+        "#95% interval",
+        "#seconds ratio",
+        "#p (sign)",
     ]);
     for row in rows {
         let has_interval = crate::median::interval_rank(row.n as usize).is_some();

@@ -37,8 +37,11 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Vec<f64> {
                 for power in first_power..first_power + MAX_POWERS {
                     let step = skip * nice * 10_f64.powi(power);
                     let span = step * (ticks - 1.0);
-                    let bound =
-                        total(simplicity_bound(place, skip), coverage_bound(low, high, span), density_bound(ticks, wanted));
+                    let bound = total(
+                        simplicity_bound(place, skip),
+                        coverage_bound(low, high, span),
+                        density_bound(ticks, wanted),
+                    );
                     if bound < score_to_beat(&best) {
                         break;
                     }
@@ -68,7 +71,8 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     // From whole multiples, so that no tick is 0.30000000000000004 or 1e-17.
     let first = (begin / step).round();
     let exact = (begin / step - first).abs() < 1e-6;
-    let tick = |place: usize| if exact { snapped((first + place as f64) * step, step) } else { begin + place as f64 * step };
+    let tick =
+        |place: usize| if exact { snapped((first + place as f64) * step, step) } else { begin + place as f64 * step };
     (0..count).map(tick).collect()
 }
 
@@ -152,7 +156,10 @@ pub(super) fn logarithmic(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     let decades = last - first + 1;
     if decades >= 3 {
         let every = (decades as usize).div_ceil(wanted.max(2)) as i32;
-        return (first..=last).filter(|power| power.rem_euclid(every) == 0).map(|power| power_of_ten(power, 1.0)).collect();
+        return (first..=last)
+            .filter(|power| power.rem_euclid(every) == 0)
+            .map(|power| power_of_ten(power, 1.0))
+            .collect();
     }
     let within = |tick: &f64| *tick >= low * (1.0 - 1e-9) && *tick <= high * (1.0 + 1e-9);
     let fine: Vec<f64> = (first - 1..=last)

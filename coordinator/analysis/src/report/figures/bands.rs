@@ -31,9 +31,13 @@ pub(super) fn validation(data: &ReportData) -> Option<Figure> {
 
 /// Mean P&L against epoch.
 pub(super) fn pnl(data: &ReportData) -> Option<Figure> {
-    figure(data, "pnl", "Mean P&L against epoch", "mean P&L over the epoch's training paths, gross of costs", |curves| {
-        &curves.pnl
-    })
+    figure(
+        data,
+        "pnl",
+        "Mean P&L against epoch",
+        "mean P&L over the epoch's training paths, gross of costs",
+        |curves| &curves.pnl,
+    )
 }
 
 /// Mean cost against epoch.
@@ -50,7 +54,8 @@ struct Line<'a> {
 
 fn figure(data: &ReportData, id: &str, title: &str, axis: &str, pick: fn(&Curves) -> &Band) -> Option<Figure> {
     let mut figure = Figure { id: id.to_owned(), title: title.to_owned(), ..Figure::default() };
-    let mut table = Table::new(["cell", "arm", "variant", "#seeds", "#epoch", "#min", "#25%", "#median", "#75%", "#max"]);
+    let mut table =
+        Table::new(["cell", "arm", "variant", "#seeds", "#epoch", "#min", "#25%", "#median", "#75%", "#max"]);
     let mut is_cut = false;
     for panel in &data.panels {
         let lines = lines(data, panel, pick);
@@ -107,7 +112,8 @@ fn scale(lines: &[Line<'_>]) -> Option<(Scale, bool)> {
     let kept = outer.iter().copied().filter(|value| *value >= low && *value <= high);
     let cut = outer.iter().any(|value| *value < low || *value > high);
     let beyond = outer.iter().filter(|value| value.is_finite()).map(|value| value.clamp(low, high));
-    let shown: Vec<f64> = if cut { inner.iter().copied().chain(beyond).collect() } else { inner.iter().copied().chain(kept).collect() };
+    let shown: Vec<f64> =
+        if cut { inner.iter().copied().chain(beyond).collect() } else { inner.iter().copied().chain(kept).collect() };
     let scale = if fitting.is_log() { Scale::log(shown)? } else { Scale::linear(shown)? };
     Some((scale.with_room(0.03), cut))
 }

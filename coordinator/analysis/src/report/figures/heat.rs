@@ -56,7 +56,8 @@ fn draw(heat: &Heat, scale: Scale, direction: Direction, whole: f64) -> Svg {
     svg.text((0.0, 12.0), Anchor::Start, "t axis-title", &fitted(&heat.y.0, FONT, whole));
     let share = |value: f64| scale.onto(0.0, 1.0).clamped(value).unwrap_or(0.5);
     // Light is better, or small.
-    let shade = |value: f64| sequential(if direction == Direction::Maximize { share(value) } else { 1.0 - share(value) });
+    let shade =
+        |value: f64| sequential(if direction == Direction::Maximize { share(value) } else { 1.0 - share(value) });
     for (line, (name, medians)) in names.iter().zip(&heat.medians).enumerate() {
         // The first value stands at the bottom, as on any other axis.
         let y = bottom - (line as f64 + 1.0) * height;

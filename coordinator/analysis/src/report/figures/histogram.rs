@@ -17,8 +17,15 @@ pub(super) fn cost(data: &ReportData) -> Option<Figure> {
     figure(data, "cost-distribution", "Distribution of cost", "cost", |shape| &shape.cost)
 }
 
-fn figure(data: &ReportData, id: &str, title: &str, axis: &str, pick: fn(&SampleShape) -> &Histogram) -> Option<Figure> {
-    let mut columns = Table::new(["cell", "arm", "variant", "#values", "#1%", "#5%", "#25%", "#median", "#75%", "#95%", "#99%"]);
+fn figure(
+    data: &ReportData,
+    id: &str,
+    title: &str,
+    axis: &str,
+    pick: fn(&SampleShape) -> &Histogram,
+) -> Option<Figure> {
+    let mut columns =
+        Table::new(["cell", "arm", "variant", "#values", "#1%", "#5%", "#25%", "#median", "#75%", "#95%", "#99%"]);
     let mut drawings = Vec::new();
     let mut set = String::new();
     for panel in &data.panels {
@@ -47,7 +54,11 @@ fn figure(data: &ReportData, id: &str, title: &str, axis: &str, pick: fn(&Sample
     (!drawings.is_empty()).then(|| Figure {
         id: id.into(),
         title: title.into(),
-        caption: caption([pool, "Values beyond the middle 99.8% are in the numbers and not in the picture.", &shown_note(data)]),
+        caption: caption([
+            pool,
+            "Values beyond the middle 99.8% are in the numbers and not in the picture.",
+            &shown_note(data),
+        ]),
         drawings,
         numbers: columns.without_constant(&["cell", "variant"]),
     })
@@ -60,7 +71,9 @@ fn shares(histogram: &Histogram) -> impl Iterator<Item = f64> {
 
 fn scales(outlines: &[(Key, &Histogram)]) -> Option<(Scale, Scale)> {
     let x = Scale::linear(outlines.iter().flat_map(|(_, histogram)| histogram.edges.iter().copied()))?;
-    let y = Scale::linear(outlines.iter().flat_map(|(_, histogram)| shares(histogram)).map(|share| 100.0 * share).chain([0.0]))?;
+    let y = Scale::linear(
+        outlines.iter().flat_map(|(_, histogram)| shares(histogram)).map(|share| 100.0 * share).chain([0.0]),
+    )?;
     Some((x, y))
 }
 

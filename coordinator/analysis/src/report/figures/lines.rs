@@ -36,7 +36,8 @@ pub(super) fn sensitivity(data: &ReportData) -> Option<Figure> {
     for sensitivity in &data.sensitivities {
         for series in &sensitivity.series {
             for level in &series.levels {
-                let mut row = vec![sensitivity.parameter.clone(), series.name.clone(), level.value.clone(), count(level.runs)];
+                let mut row =
+                    vec![sensitivity.parameter.clone(), series.name.clone(), level.value.clone(), count(level.runs)];
                 row.extend(level.quartiles.map(significant));
                 table.push(row);
             }
@@ -105,7 +106,9 @@ fn draw_lines(sensitivity: &Sensitivity, (x, y): (Scale, Scale), axis: &str, who
         keys: keys.collect(),
     };
     let (mut svg, frame) = layout.draw();
-    let point = |number: Option<f64>, value: f64| Some((frame.x.place(number?)?, frame.y.place(value).filter(|_| frame.y.contains(value))?));
+    let point = |number: Option<f64>, value: f64| {
+        Some((frame.x.place(number?)?, frame.y.place(value).filter(|_| frame.y.contains(value))?))
+    };
     for series in sensitivity.series.iter().filter(|series| series.look.is_none()) {
         let points: Vec<(f64, f64)> =
             series.levels.iter().filter_map(|level| point(level.number, level.quartiles[1])).collect();

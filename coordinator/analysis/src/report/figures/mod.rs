@@ -105,7 +105,10 @@ pub(super) fn sections(data: &ReportData) -> Vec<Section> {
          sweep file and run it again.",
     );
     paths.add(histogram::cost(data), "");
-    paths.add(walk::positions(data), "No path of the test set: the sweep has evaluation.test_paths: 0, or no shown run ended well.");
+    paths.add(
+        walk::positions(data),
+        "No path of the test set: the sweep has evaluation.test_paths: 0, or no shown run ended well.",
+    );
 
     let mut sensitivity = Section::new("Sensitivity");
     sensitivity.add(lines::sensitivity(data), "");

@@ -60,7 +60,11 @@ impl Rows<'_> {
         }
         let (low, high) = Scale::linear(own.iter().copied().chain(zero))?.domain();
         let reach = 1.5 * (high - low);
-        let near = self.references.iter().map(|(_, value)| *value).filter(|value| *value > low - reach && *value < high + reach);
+        let near = self
+            .references
+            .iter()
+            .map(|(_, value)| *value)
+            .filter(|value| *value > low - reach && *value < high + reach);
         Some(Scale::linear(near.chain([low, high]))?.with_room(0.04))
     }
 
@@ -73,7 +77,8 @@ impl Rows<'_> {
         let shown: Vec<&(String, f64)> = self.references.iter().filter(|(_, value)| x.contains(*value)).collect();
         let reference_lines = reference_labels(&shown, &x, whole);
         let sides_height = if self.sides.is_some() { LINE + 4.0 } else { 0.0 };
-        let top = sides_height + reference_lines.iter().map(|(line, ..)| line + 1).max().unwrap_or(0) as f64 * LINE + 4.0;
+        let top =
+            sides_height + reference_lines.iter().map(|(line, ..)| line + 1).max().unwrap_or(0) as f64 * LINE + 4.0;
         let bottom = top + self.rows.len() as f64 * (LINE + lane + 4.0) + headings * (LINE + 8.0);
         let mut svg = Svg::new(whole, bottom + 2.0 * LINE + 10.0);
         let (ticks, factor) = horizontal_ticks(&x, whole - 16.0);
@@ -142,7 +147,11 @@ fn reference_labels(references: &[&(String, f64)], x: &Scale, whole: f64) -> Vec
         let half = 0.5 * width(&name, FONT);
         let middle = place.min(whole - half).max(half);
         let line = ends.iter().position(|end| *end + 8.0 <= middle - half).unwrap_or(ends.len());
-        if line == ends.len() { ends.push(middle + half) } else { ends[line] = middle + half }
+        if line == ends.len() {
+            ends.push(middle + half)
+        } else {
+            ends[line] = middle + half
+        }
         (line, place, middle, name)
     });
     labels.collect()

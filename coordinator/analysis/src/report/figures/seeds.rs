@@ -3,7 +3,7 @@
 use engine::metrics::Direction;
 use results::Comparison;
 
-use super::super::data::{ACROSS, DEFAULT, Group, Panel, ReportData, named};
+use super::super::data::{ACROSS, DEFAULT, Group, Panel, ReportData, interval_of, named};
 use super::super::number::{count, interval, or_dash, p_value, significant};
 use super::super::table::Table;
 use super::rows::{Row, Rows};
@@ -20,7 +20,8 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
         return None;
     }
     let baseline = data.baseline.as_deref()?;
-    let across = data.comparisons.iter().filter(|row| row.metric == metric.name && row.cell == ACROSS && row.diff.is_some());
+    let across =
+        data.comparisons.iter().filter(|row| row.metric == metric.name && row.cell == ACROSS && row.diff.is_some());
     let mut lines: Vec<Row> = Vec::new();
     let mut cell = "";
     for row in rows.iter().copied().take(MOST_ROWS) {
@@ -29,11 +30,12 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
         lines.push(Row { heading, ..of_comparison(data, row) });
     }
     for (place, row) in across.enumerate() {
-        let heading = (place == 0).then(|| "across all cells".to_owned());
+        let heading = (place == 0).then(|| "all cells: interquartile means".to_owned());
         lines.push(Row { heading, ..of_comparison(data, row) });
     }
     let (left, right) = sides(metric.direction, baseline);
-    let figure = Rows { rows: lines, axis: difference_axis(data), sides: Some((&left, &right)), references: Vec::new() };
+    let figure =
+        Rows { rows: lines, axis: difference_axis(data), sides: Some((&left, &right)), references: Vec::new() };
     let scale = figure.scale()?;
     let label = format!("Mean difference from {baseline} in {}, cell by cell, with 95% intervals", metric.name);
     let note = if rows.len() > MOST_ROWS {
@@ -95,7 +97,8 @@ pub(super) fn paired(data: &ReportData) -> Option<Figure> {
 pub(super) fn every_seed(data: &ReportData) -> Option<Figure> {
     let metric = data.primary();
     let mut far: Vec<String> = Vec::new();
-    let mut figure = values_figure(data, |group| &group.values, |panel| panel.hedges.clone(), &axis_of(metric), &mut far)?;
+    let mut figure =
+        values_figure(data, |group| &group.values, |panel| panel.hedges.clone(), &axis_of(metric), &mut far)?;
     figure.id = "values".into();
     figure.title = format!("{} of every seed", metric.name);
     far.sort();
@@ -149,7 +152,8 @@ fn values_figure(
             let numbers = format!("{}, {} to {}", significant(five[2]), significant(five[1]), significant(five[3]));
             let summary = Some((Some(five[1]), five[2], Some(five[3])));
             let look = data.look_of(&group.arm);
-            let mut row = vec![panel.cell.clone(), group.arm.clone(), group.variant.clone(), count(points.len() as u64)];
+            let mut row =
+                vec![panel.cell.clone(), group.arm.clone(), group.variant.clone(), count(points.len() as u64)];
             row.extend(five.map(significant));
             table.push(row);
             rows.push(Row { name: group_name(group), numbers, look, points, summary, heading: None });
@@ -183,13 +187,17 @@ fn find<'a>(data: &'a ReportData, panel: &Panel, group: &Group) -> Option<&'a Co
 }
 
 fn of_comparison(data: &ReportData, row: &Comparison) -> Row {
-    let bounds = if row.diff_low.is_some() { format!(" {}", interval(row.diff_low, row.diff_high)) } else { String::new() };
+    let across = row.cell == ACROSS;
+    let bounds = if across { row.iqm_diff_low.zip(row.iqm_diff_high) } else { interval_of(row) };
+    let middle = if across { row.iqm_diff.or(row.diff) } else { row.diff };
+    let (low, high) = bounds.unzip();
+    let words = if bounds.is_some() { format!(" {}", interval(low, high)) } else { String::new() };
     Row {
         name: named(&row.arm, &row.variant),
-        numbers: row.diff.map(|diff| format!("{}{bounds}", significant(diff))).unwrap_or_default(),
+        numbers: middle.map(|middle| format!("{}{words}", significant(middle))).unwrap_or_default(),
         look: data.look_of(&row.arm),
         points: Vec::new(),
-        summary: row.diff.map(|diff| (row.diff_low, diff, row.diff_high)),
+        summary: middle.map(|middle| (low, middle, high)),
         heading: None,
     }
 }
@@ -209,7 +217,8 @@ fn difference_axis(data: &ReportData) -> String {
 }
 
 fn comparison_numbers(rows: &[&Comparison]) -> Table {
-    let mut table = Table::new(["cell", "arm", "variant", "#n", "#difference", "#95% interval", "#p (Holm)", "verdict"]);
+    let mut table =
+        Table::new(["cell", "arm", "variant", "#n", "#difference", "#95% interval", "#p (Holm)", "verdict"]);
     for row in rows {
         table.push(vec![
             row.cell.clone(),
@@ -217,7 +226,7 @@ fn comparison_numbers(rows: &[&Comparison]) -> Table {
             row.variant.clone(),
             count(row.n),
             or_dash(row.diff),
-            interval(row.diff_low, row.diff_high),
+            interval(interval_of(row).map(|bounds| bounds.0), interval_of(row).map(|bounds| bounds.1)),
             row.p_holm.map_or_else(|| "-".to_owned(), p_value),
             row.verdict.replace('_', " "),
         ]);

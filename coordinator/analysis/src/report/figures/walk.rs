@@ -15,9 +15,12 @@ type Pick = fn(&PathPoint) -> f64;
 
 pub(super) fn positions(data: &ReportData) -> Option<Figure> {
     let panel = data.panels.iter().find(|panel| panel.groups.iter().any(|group| group.path.is_some()))?;
-    let walks: Vec<(&Group, &Walk)> = panel.groups.iter().filter_map(|group| Some((group, group.path.as_ref()?))).collect();
+    let walks: Vec<(&Group, &Walk)> =
+        panel.groups.iter().filter_map(|group| Some((group, group.path.as_ref()?))).collect();
     let (_, first) = walks.first()?;
-    let same = walks.iter().all(|(_, walk)| walk.points.iter().map(|point| point.price).eq(first.points.iter().map(|point| point.price)));
+    let same = walks
+        .iter()
+        .all(|(_, walk)| walk.points.iter().map(|point| point.price).eq(first.points.iter().map(|point| point.price)));
     let label = "The first test path: positions of each arm, price and variance";
     let draw = |whole: f64| -> Option<String> {
         let mut all = String::new();
@@ -27,7 +30,14 @@ pub(super) fn positions(data: &ReportData) -> Option<Figure> {
             points: false,
         };
         let on_path: Vec<(Key, &Walk)> = walks.iter().map(|walk| (keys(walk), walk.1)).collect();
-        all.push_str(&strip(&on_path, "position, in units of the underlying", "", |point| point.position, whole, label)?);
+        all.push_str(&strip(
+            &on_path,
+            "position, in units of the underlying",
+            "",
+            |point| point.position,
+            whole,
+            label,
+        )?);
         let own = if same { &on_path[..1] } else { &on_path[..] };
         all.push_str(&strip(own, "price", "", |point| point.price, whole, label)?);
         all.push_str(&strip(own, "variance, per year", "step", |point| point.variance, whole, label)?);
@@ -39,8 +49,14 @@ pub(super) fn positions(data: &ReportData) -> Option<Figure> {
         id: "path".into(),
         title: "One test path".into(),
         caption: caption([
-            &format!("The first path of the test set, and what the networks of seed {seed} hold on it from each step on."),
-            if same { "All arms see the same path." } else { "The arms' test paths differ here: each has its own price and variance." },
+            &format!(
+                "The first path of the test set, and what the networks of seed {seed} hold on it from each step on."
+            ),
+            if same {
+                "All arms see the same path."
+            } else {
+                "The arms' test paths differ here: each has its own price and variance."
+            },
         ]),
         drawings: vec![drawing],
         numbers: numbers(panel),
@@ -64,7 +80,8 @@ fn strip(walks: &[(Key, &Walk)], title: &str, x_title: &str, pick: Pick, whole: 
     };
     let (mut svg, frame) = layout.draw();
     for (key, walk) in walks {
-        let line = walk.points.iter().map(|point| Some((frame.x.place(f64::from(point.step))?, frame.y.place(pick(point))?)));
+        let line =
+            walk.points.iter().map(|point| Some((frame.x.place(f64::from(point.step))?, frame.y.place(pick(point))?)));
         svg.curve(line, key.look, if walks.len() > 1 { "curve thin" } else { "curve thin ink" });
     }
     Some(svg.finish(&format!("{label}: {title}")))

@@ -76,8 +76,12 @@ pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Res
     let wanted: HashSet<&str> = columns.filter(|column| tables.has(column)).collect();
     let runs = Runs::load(tables, wanted.iter().copied())?;
     let (order, rows) = runs.groups();
-    let tuning_seeds: HashSet<u64> =
-        subject.question.and_then(|question| question.tune.as_ref()).iter().flat_map(|tune| tune.seeds.clone()).collect();
+    let tuning_seeds: HashSet<u64> = subject
+        .question
+        .and_then(|question| question.tune.as_ref())
+        .iter()
+        .flat_map(|tune| tune.seeds.clone())
+        .collect();
     let arms = subject.question.map_or_else(|| runs.arm.distinct.clone(), |question| question.arms.clone());
 
     let status = tables.words("status")?;
@@ -218,7 +222,8 @@ fn panel(
     }
     let in_cell = |hedge: crate::reference::Reference| {
         let groups = rows.keys().filter(|group| group.0 == shown.cell);
-        let values: Vec<f64> = groups.flat_map(|group| rows[group].values()).filter_map(|row| runs.value(&hedge.column, *row)).collect();
+        let values: Vec<f64> =
+            groups.flat_map(|group| rows[group].values()).filter_map(|row| runs.value(&hedge.column, *row)).collect();
         Some((hedge.arm.trim_start_matches("hedge.").to_owned(), mean(&values)?))
     };
     let hedges = references(metric).into_iter().filter_map(in_cell).collect();

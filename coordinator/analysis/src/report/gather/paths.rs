@@ -21,7 +21,9 @@ pub(super) fn fill(
     let (Some(panel), Some(rows)) = (panels.first_mut(), wanted.first()) else { return Ok(()) };
     // A run that did not end well has no path: its seed has no value either.
     let seeds = panel.groups.iter().map(|group| group.values.iter().map(|(seed, _)| *seed).collect::<BTreeSet<u64>>());
-    let Some(common) = seeds.filter(|seeds| !seeds.is_empty()).reduce(|left, right| &left & &right) else { return Ok(()) };
+    let Some(common) = seeds.filter(|seeds| !seeds.is_empty()).reduce(|left, right| &left & &right) else {
+        return Ok(());
+    };
     let Some(seed) = common.first().copied() else { return Ok(()) };
     let mut of_run: HashMap<RunId, Vec<usize>> = HashMap::new();
     for (group, rows) in rows.iter().enumerate() {

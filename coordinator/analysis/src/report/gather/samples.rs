@@ -59,10 +59,13 @@ impl Sketch {
 fn quantile(sorted: &[(f64, u64)], n: u64, share: f64) -> Option<f64> {
     let rank = (share * n as f64).ceil().max(1.0) as u64;
     let mut seen = 0;
-    sorted.iter().find(|(_, count)| {
-        seen += count;
-        seen >= rank
-    }).map(|(value, _)| *value)
+    sorted
+        .iter()
+        .find(|(_, count)| {
+            seen += count;
+            seen >= rank
+        })
+        .map(|(value, _)| *value)
 }
 
 fn histogram(sketch: &Sketch, low: f64, high: f64) -> Histogram {
@@ -131,8 +134,9 @@ pub(super) fn fill(tables: &Tables, ids: &Ids, panels: &mut [Panel]) -> Result<(
     let set = ["test", "validation", "train"].into_iter().find(|set| all.keys().any(|(known, _)| known == set));
     let Some(set) = set else { return Ok(()) };
     for (number, panel) in panels.iter_mut().enumerate() {
-        let of_panel: Vec<(usize, &Pair)> =
-            (0..panel.groups.len()).filter_map(|group| Some((group, all.get(&(set.to_owned(), (number, group)))?))).collect();
+        let of_panel: Vec<(usize, &Pair)> = (0..panel.groups.len())
+            .filter_map(|group| Some((group, all.get(&(set.to_owned(), (number, group)))?)))
+            .collect();
         let pnl = edges(of_panel.iter().map(|(_, pair)| &pair.pnl));
         let cost = edges(of_panel.iter().map(|(_, pair)| &pair.cost));
         let (Some(pnl), Some(cost)) = (pnl, cost) else { continue };

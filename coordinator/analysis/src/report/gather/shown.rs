@@ -62,7 +62,8 @@ pub(super) fn shown(
         let mut shown = Shown { cell, baseline: None, members: Vec::new() };
         for arm in arms.iter().take(MOST_ARMS) {
             let Some(code) = runs.arm.code_of(arm) else { continue };
-            let candidates: Vec<Group> = order.iter().copied().filter(|group| group.0 == cell && group.1 == code).collect();
+            let candidates: Vec<Group> =
+                order.iter().copied().filter(|group| group.0 == cell && group.1 == code).collect();
             let variant = chosen(cell, arm).and_then(|variant| runs.variant.code_of(&variant));
             let found = candidates.iter().copied().find(|group| Some(group.2) == variant);
             let best = || candidates.iter().copied().min_by(|left, right| score(left).total_cmp(&score(right)));

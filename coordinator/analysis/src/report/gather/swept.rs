@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use results::{StoreError, Tables, Words};
 
+use crate::reference::references;
 use crate::report::data::{Heat, LevelShape, Sensitivity, Series};
 use crate::report::quantile::quantile;
-use crate::reference::references;
 use crate::runs::Runs;
 
 /// More values than these are not drawn: tables and Parquet files have them.
@@ -56,7 +56,9 @@ impl Swept {
             .enumerate()
             .filter_map(|(look, arm)| Some((look, runs.arm.code_of(arm)?)))
             .filter(|(_, code)| {
-                let mut own = (0..words.codes.len()).filter(|row| runs.arm.codes[*row] == Some(*code)).map(|row| words.codes[row]);
+                let mut own = (0..words.codes.len())
+                    .filter(|row| runs.arm.codes[*row] == Some(*code))
+                    .map(|row| words.codes[row]);
                 let first = own.find(Option::is_some).flatten();
                 first.is_some() && own.any(|value| value.is_some() && value != first)
             })
@@ -76,11 +78,16 @@ impl Swept {
             let arm_name = runs.arm.distinct[*arm as usize].clone();
             if !by_cell {
                 let belongs = |row: usize| runs.arm.codes[row] == Some(*arm);
-                all.push(Series { name: arm_name, look: Some(*look), levels: levels(runs, metric, words, order, belongs) });
+                all.push(Series {
+                    name: arm_name,
+                    look: Some(*look),
+                    levels: levels(runs, metric, words, order, belongs),
+                });
                 continue;
             }
             for (cell, label) in runs.cell.distinct.iter().enumerate() {
-                let belongs = |row: usize| runs.arm.codes[row] == Some(*arm) && runs.cell.codes[row] == Some(cell as u32);
+                let belongs =
+                    |row: usize| runs.arm.codes[row] == Some(*arm) && runs.cell.codes[row] == Some(cell as u32);
                 let name = if having.len() > 1 { format!("{arm_name} · {label}") } else { label.clone() };
                 // Lines of one arm differ by cell alone, so looks are given anew.
                 all.push(Series { name, look: Some(all.len()), levels: levels(runs, metric, words, order, belongs) });
@@ -97,13 +104,19 @@ impl Swept {
             let own = of.into_iter().flat_map(|sensitivity| &sensitivity.series).filter(|series| series.look.is_some());
             let spread = own.map(|series| {
                 let medians = series.levels.iter().map(|level| level.quartiles[1]);
-                let (low, high) = medians.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), median| (median.min(low), median.max(high)));
+                let (low, high) = medians.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), median| {
+                    (median.min(low), median.max(high))
+                });
                 high - low
             });
             spread.fold(f64::NEG_INFINITY, f64::max)
         };
-        let ranked: Vec<(&(String, Words), f64)> =
-            self.parameters.iter().map(|parameter| (parameter, influence(&parameter.0))).filter(|(_, size)| size.is_finite()).collect();
+        let ranked: Vec<(&(String, Words), f64)> = self
+            .parameters
+            .iter()
+            .map(|parameter| (parameter, influence(&parameter.0)))
+            .filter(|(_, size)| size.is_finite())
+            .collect();
         let mut pairs = Vec::new();
         for (place, left) in ranked.iter().enumerate() {
             for right in &ranked[place + 1..] {
@@ -164,7 +177,9 @@ fn of_hedges(runs: &Runs, metric: &str, words: &Words, order: &[u32]) -> Vec<Ser
         levels: levels(runs, &hedge.column, words, order, |_| true),
     });
     let mut series: Vec<Series> = series.filter(|series| !series.levels.is_empty()).collect();
-    let level = |series: &Series| series.levels.iter().map(|level| level.quartiles[1]).sum::<f64>() / series.levels.len() as f64;
+    let level = |series: &Series| {
+        series.levels.iter().map(|level| level.quartiles[1]).sum::<f64>() / series.levels.len() as f64
+    };
     let is_larger_better = engine::metrics::catalogue()
         .iter()
         .any(|known| known.name == metric && known.direction == engine::metrics::Direction::Maximize);
