@@ -64,6 +64,9 @@ pub struct RunArgs {
     /// Admit remote workers at this address, e.g. 127.0.0.1:4750
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Show progress and the comparison so far to browsers at this address of this machine, e.g. 127.0.0.1:8080
+    #[arg(long, value_name = "ADDR")]
+    pub dashboard: Option<SocketAddr>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,

@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod dashboard;
 pub mod embedded;
 pub mod exit;
 pub mod fleet;

@@ -7,3 +7,4 @@ mod hedging;
 mod interop;
 mod plan;
 mod replay;
+mod report;

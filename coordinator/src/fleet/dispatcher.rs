@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::group::{Group, Part, Promise, Rhythm, Waiter};
 use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
 use super::pace::Pace;
-use super::progress::{FleetError, Progress, Summary};
+use super::progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 use super::seam::SinkError;
 
 /// Tasks are planned ahead for this many grants.
@@ -23,6 +23,12 @@ const GRANTS_AHEAD: usize = 4;
 
 /// And at least this many: planning a few more costs less than asking often.
 const LEAST_AHEAD: u64 = 64;
+
+/// So many happenings are kept for those who look on.
+const HAPPENINGS: usize = 50;
+
+/// Nobody looks through more workers than these.
+const ROSTER_WORKERS: usize = 1000;
 
 /// What the dispatcher goes by.
 #[derive(Clone, Debug)]
@@ -76,6 +82,8 @@ pub(super) struct Dispatcher {
     ended: Option<Millis>,
     /// Workers that know that there will be no more tasks.
     told: HashSet<WorkerId>,
+    /// What has happened lately: when, what, and whether something went wrong.
+    happenings: VecDeque<(Millis, String, bool)>,
 }
 
 impl Dispatcher {
@@ -101,6 +109,7 @@ impl Dispatcher {
             planned: false,
             ended: None,
             told: HashSet::new(),
+            happenings: VecDeque::new(),
         }
     }
 
@@ -186,7 +195,7 @@ impl Dispatcher {
         }
         self.ledger.handle_timeout(now);
         self.plan()?;
-        self.note_events();
+        self.note_events(now);
         self.serve_parked(now);
         let idle = {
             let counts = self.ledger.counts();
@@ -223,6 +232,28 @@ impl Dispatcher {
             planned: self.planned,
             draining: self.ledger.is_draining(),
             parts: self.parts,
+        }
+    }
+
+    /// Who works, and what has happened lately.
+    pub(super) fn roster(&self, now: Millis) -> Roster {
+        let workers = self.ledger.by_silence().take(ROSTER_WORKERS).map(|(_, info, leases, heard)| WorkerState {
+            name: info.to_string(),
+            slots: info.slots,
+            leases,
+            silence: now.since(heard),
+        });
+        let happenings = self.happenings.iter().map(|(moment, what, bad)| Happening {
+            ago: now.since(*moment),
+            what: what.clone(),
+            bad: *bad,
+        });
+        Roster {
+            at: None,
+            workers: workers.collect(),
+            lease_ttl: self.terms.ledger.lease_ttl,
+            heartbeat_interval: self.terms.ledger.heartbeat_interval,
+            happenings: happenings.collect(),
         }
     }
 
@@ -372,25 +403,30 @@ impl Dispatcher {
     }
 
     /// Logs what has happened, and takes over what has to be stored without anybody having reported it.
-    fn note_events(&mut self) {
+    fn note_events(&mut self, now: Millis) {
         while let Some(event) = self.ledger.poll_event() {
             match event {
                 Event::WorkerJoined { worker, info } => {
                     tracing::info!(%worker, slots = info.slots, "worker {info} joined");
+                    self.happened(now, false, format!("worker {info} joined"));
                 }
                 Event::WorkerLeft { worker, info, leases } => {
                     self.forget(worker, info.slots);
                     tracing::info!(%worker, leases, "worker {info} left");
+                    self.happened(now, false, format!("worker {info} left"));
                 }
                 Event::WorkerLost { worker, info, leases, silence } => {
                     self.forget(worker, info.slots);
                     tracing::warn!(%worker, leases, "worker {info} is lost: not heard of for {silence:?}");
+                    let what = format!("worker {info} is lost, and {leases} of its tasks are tried again");
+                    self.happened(now, true, what);
                 }
                 Event::LeaseLost { run_id, attempt, worker, strikes } => {
                     tracing::warn!(%run_id, attempt, %worker, strikes, "a lease was lost, the task is tried again");
                 }
                 Event::GaveUp { receipt, attempt, message } => {
                     tracing::warn!(run_id = %receipt.task().run_id, attempt, "task failed: {message}");
+                    self.happened(now, true, format!("task {} failed: {message}", receipt.task().run_id));
                     self.group.add(receipt, None, RunOutput::failed(message, provenance(attempt)));
                 }
                 Event::Conflict { run_id, worker } => {
@@ -398,9 +434,18 @@ impl Dispatcher {
                         %run_id, %worker,
                         "two results of one run differ: equal ids did not give equal numbers; the first one is kept"
                     );
+                    self.happened(now, true, format!("two results of run {run_id} differ; the first one is kept"));
                 }
             }
         }
+    }
+
+    /// Remembers what has happened for those who look on.
+    fn happened(&mut self, now: Millis, bad: bool, what: String) {
+        if self.happenings.len() == HAPPENINGS {
+            self.happenings.pop_front();
+        }
+        self.happenings.push_back((now, what, bad));
     }
 
     fn forget(&mut self, worker: WorkerId, slots: u32) {

@@ -32,7 +32,7 @@ use sweep::plan::Planner;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use progress::{FleetError, Progress, Summary};
+pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
 
@@ -102,6 +102,7 @@ pub struct Fleet {
     servers: Servers,
     control: mpsc::UnboundedSender<Control>,
     progress: watch::Receiver<Progress>,
+    roster: watch::Sender<Roster>,
     driver: JoinHandle<Result<Summary, FleetError>>,
 }
 
@@ -128,8 +129,9 @@ pub fn start(
     let (control, orders) = mpsc::unbounded_channel();
     let dispatcher = Dispatcher::new(options.terms(), planner, control.clone());
     let (sender, progress) = watch::channel(Progress::default());
-    let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender };
-    Ok(Fleet { servers, control, progress, driver: tokio::spawn(driver.run()) })
+    let roster = watch::Sender::new(Roster::default());
+    let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender, roster: roster.clone() };
+    Ok(Fleet { servers, control, progress, roster, driver: tokio::spawn(driver.run()) })
 }
 
 impl FleetOptions {
@@ -165,6 +167,11 @@ impl Fleet {
     /// How far the fleet is, whenever that changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// Who works and what happens, about once a second as long as somebody holds the receiver.
+    pub fn roster(&self) -> watch::Receiver<Roster> {
+        self.roster.subscribe()
     }
 
     /// Begins no more tasks. What runs may end, is stored, and then the fleet ends.

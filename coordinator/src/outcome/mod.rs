@@ -6,6 +6,7 @@ mod report;
 mod show;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use analysis::report::{Findings, ReportData};
@@ -39,20 +40,27 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan, text: &str) -> Res
     let mut files = write(&tables, location, &answered.findings)?;
     let shown = show(&tables, spec, &answered)?;
     let missing = plan.len().saturating_sub(tables.rows() as u64);
-    let report = report::data(&tables, spec, &answered, missing, Some(text.to_owned()));
-    let written = report.and_then(|data| Ok((report::write(&tables, location, &data)?, data)));
-    let sentence = match written {
-        Ok((paths, data)) => {
+    // Even a fault in its drawing must not lose what is known without it.
+    let report = catch_unwind(AssertUnwindSafe(|| {
+        let data = report::data(&tables, spec, &answered, missing, Some(text.to_owned()))?;
+        Ok::<_, StoreError>((report::write(&tables, location, &data)?, data))
+    }));
+    let sentence = match report {
+        Ok(Ok((paths, data))) => {
             files.extend(paths);
             format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
         }
-        Err(error) => {
-            eprintln!("warning: the report could not be made: {error}; the tables are complete");
-            String::new()
-        }
+        Ok(Err(error)) => without_report(&error),
+        Err(_) => without_report(&"an internal error"),
     };
     let question = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
     Ok(Outcome { text: format!("{}{shown}{sentence}", question.unwrap_or_default()), files })
+}
+
+/// Says that there is no report; there is no sentence either, then.
+fn without_report(error: &dyn std::fmt::Display) -> String {
+    eprintln!("warning: the report could not be made: {error}; the tables are complete");
+    String::new()
 }
 
 /// What a report says of the tables of a sweep that may still run; nothing is written.

@@ -174,11 +174,6 @@ impl Frame {
             svg.text((whole, bottom + 2.0 * LINE + 3.0), Anchor::End, "t axis-title", &title);
         }
     }
-
-    /// Height and width of the plot area.
-    pub(super) fn size(&self) -> (f64, f64) {
-        (self.area[2] - self.area[0], self.area[3] - self.area[1])
-    }
 }
 
 /// The ticks of a horizontal axis, fewer and fewer until their labels do not touch, and the factor for its title.

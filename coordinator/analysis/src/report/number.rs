@@ -18,11 +18,17 @@ pub fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// A number to four significant digits; an exponent only where the plain number would be hard to read.
+/// A number to four significant digits; an exponent only where the plain number would be hard to read, a dash for none.
 pub fn significant(number: f64) -> String {
     let magnitude = number.abs();
-    if number == 0.0 || !number.is_finite() {
-        return number.to_string();
+    if number.is_nan() {
+        return "-".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "∞".to_owned() } else { "-∞".to_owned() };
+    }
+    if number == 0.0 {
+        return "0".to_owned();
     }
     if !(1e-5..1e7).contains(&magnitude) {
         return format!("{number:.3e}");
@@ -92,6 +98,9 @@ mod tests {
             (123_456.0, "123456"),
             (1.5e-9, "1.500e-9"),
             (0.0, "0"),
+            (-0.0, "0"),
+            (f64::NAN, "-"),
+            (f64::NEG_INFINITY, "-∞"),
         ] {
             assert_eq!(significant(number), text);
         }

@@ -6,7 +6,7 @@ use super::data::ReportData;
 use super::figures::{Drawing, Figure, Section, sections};
 use super::number::{count, list, plural};
 use super::sentence::Answer;
-use super::table::Table;
+use super::table::{Column, Table};
 use super::{answer_to, headline, tables};
 
 const STYLE: &str = include_str!("style.css");
@@ -14,11 +14,11 @@ const STYLE: &str = include_str!("style.css");
 /// The whole page.
 pub fn page(data: &ReportData) -> String {
     let policy = "default-src 'none'; style-src 'unsafe-inline'";
-    document(&data.name, policy, &html! { main { (body(data)) } }, "").into_string()
+    document(&data.name, policy, &html! {}, &html! { main { (body(data)) } }, "").into_string()
 }
 
-/// A document around a body. `script` is put at its end as it is.
-pub fn document(title: &str, policy: &str, body: &Markup, script: &str) -> Markup {
+/// A document around a body, with more in its head. `script` is put at its end as it is.
+pub fn document(title: &str, policy: &str, head: &Markup, body: &Markup, script: &str) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -30,6 +30,7 @@ pub fn document(title: &str, policy: &str, body: &Markup, script: &str) -> Marku
                 meta name="generator" content="hedgesweep";
                 title { (title) " · hedgesweep" }
                 style { (PreEscaped(STYLE)) }
+                (head)
             }
             body {
                 (body)
@@ -168,7 +169,7 @@ fn figures(section: &Section) -> Markup {
 
 fn figure(figure: &Figure) -> Markup {
     html! {
-        figure id=(figure.id) .full[figure.drawings.len() > 1] {
+        figure id=(figure.id) class=[(figure.drawings.len() > 1).then_some("full")] {
             h3 { (figure.title) }
             div.drawings { @for each in &figure.drawings { (drawing(each)) } }
             figcaption { (figure.caption) }
@@ -225,13 +226,13 @@ fn origin(data: &ReportData) -> Markup {
 fn table(table: &Table, stacks: bool) -> Markup {
     html! {
         div.scroll role="region" tabindex="0" aria-label="table" {
-            table .stack[stacks] {
-                thead { tr { @for column in &table.columns { th scope="col" .number[column.numeric] { (column.name.trim()) } } } }
+            table class=[stacks.then_some("stack")] {
+                thead { tr { @for column in &table.columns { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
                 tbody {
                     @for row in &table.rows {
-                        tr.baseline[row.last().is_some_and(|last| last == "baseline")] {
+                        tr class=[row.last().filter(|last| *last == "baseline")] {
                             @for (column, text) in table.columns.iter().zip(row) {
-                                td .number[column.numeric] .(kind(&column.name, text)) data-label=(column.name.trim()) { (text) }
+                                td class=(kind(column, text)) data-label=(column.name.trim()) { (sign(&column.name, text)) span { (text) } }
                             }
                         }
                     }
@@ -242,14 +243,24 @@ fn table(table: &Table, stacks: bool) -> Markup {
     }
 }
 
-/// The class of a cell, for those that have a look of their own.
-fn kind(column: &str, text: &str) -> &'static str {
+/// A verdict's sign, so that it is not told by colour alone.
+fn sign(column: &str, text: &str) -> Markup {
     match (column, text) {
+        ("verdict", "better") => html! { span.sign aria-hidden="true" { "▲ " } },
+        ("verdict", "worse") => html! { span.sign aria-hidden="true" { "▼ " } },
+        _ => html! {},
+    }
+}
+
+/// The classes of a cell.
+fn kind(column: &Column, text: &str) -> &'static str {
+    match (column.name.as_str(), text) {
         (_, "") => "blank",
         ("verdict", "better") => "better",
         ("verdict", "worse") => "worse",
         ("verdict", _) => "verdict",
         ("arm" | "metric", _) => "name",
+        _ if column.numeric => "number",
         _ => "plain",
     }
 }

@@ -136,8 +136,8 @@ pub(super) fn labels(ticks: &[f64], log: bool) -> Labels {
     let power = if largest > 0.0 { largest.log10().floor() as i32 } else { 0 };
     let power = if (-3..5).contains(&power) { 0 } else { power };
     let scale = 10_f64.powi(power);
-    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
-    let decimals = if step.is_finite() { decimals(step / scale) } else { 2 };
+    // As many as any of them needs: steps of 1 may begin at 1.5.
+    let decimals = ticks.iter().map(|tick| decimals(tick / scale)).max().unwrap_or(0);
     let text = |tick: &f64| {
         let text = format!("{:.decimals$}", tick / scale);
         // A zero has no sign.
@@ -151,10 +151,15 @@ pub(super) fn labels(ticks: &[f64], log: bool) -> Labels {
     Labels { texts: ticks.iter().map(text).collect(), factor }
 }
 
-fn decimals(step: f64) -> usize {
-    // Dividing by the factor costs the last digit.
-    let rounded: f64 = format!("{step:.6e}").parse().unwrap_or(step);
-    ticks::decimals_of(rounded)
+/// As many decimals as a number has to six digits.
+fn decimals(number: f64) -> usize {
+    // Dividing by the factor costs the last digits.
+    let rounded = format!("{number:.5e}");
+    let (digits, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
+    let significant =
+        digits.trim_start_matches('-').trim_end_matches('0').trim_end_matches('.').replace('.', "").len() as i32;
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    usize::try_from(significant - 1 - exponent).unwrap_or(0)
 }
 
 fn plain(value: f64) -> String {

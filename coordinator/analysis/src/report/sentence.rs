@@ -177,7 +177,7 @@ fn of_arms(asked: &Asked<'_>, baseline: &str, by_arm: &[(&str, Vec<&Comparison>)
         by_arm.len(),
         asked.metric.name,
         goal(asked.metric),
-        list(&clauses, usize::MAX)
+        clauses.join("; ")
     );
     let all = by_arm.iter().flat_map(|(_, rows)| rows.iter().copied());
     match all
@@ -218,15 +218,12 @@ fn against_hedges(asked: &Asked<'_>, rows: &[&Comparison]) -> Option<String> {
     let places = if several { format!(" in {}", plural(Places::of(rows).cells as u64, "cell")) } else { String::new() };
     let best = best?;
     if tally.worse == tally.total {
-        return Some(
-            format!(
-                "It beats {} {hedges} classical hedges{places}; the nearest of them, {}, has {}.",
-                if hedges == 2 { "both" } else { "all" },
-                name(best),
-                numbers(best)
-            )
-            .replacen("It beats", &format!("{} beats", capital(&baseline)), 1),
-        );
+        let all = match hedges {
+            1 => "the classical hedge".to_owned(),
+            2 => "both classical hedges".to_owned(),
+            more => format!("all {more} classical hedges"),
+        };
+        return Some(format!("{baseline} beats {all}{places}; the nearest, {}, has {}.", name(best), numbers(best)));
     }
     let better: Vec<String> = rows.iter().filter(|row| row.verdict == "better").map(|row| name(row)).collect();
     let mut distinct = better.clone();

@@ -18,6 +18,10 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Vec<f64> {
         return Vec::new();
     }
     let (low, high) = widened(low.min(high), low.max(high));
+    // Beyond these sizes the arithmetic below loses its digits, and nobody looks for nice numbers there.
+    if !(1e-290..1e290).contains(&(high - low)) {
+        return vec![low, high];
+    }
     let wanted = wanted.max(2) as f64;
     let mut best: Option<(f64, f64, f64, usize)> = None;
     let score_to_beat = |best: &Option<(f64, f64, f64, usize)>| best.map_or(-2.0, |(score, ..)| score);
@@ -50,8 +54,8 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Vec<f64> {
                     if first > last || last - first > 1000.0 {
                         continue;
                     }
-                    let mut start = first;
-                    while start <= last {
+                    for shift in 0..=(last - first) as u32 {
+                        let start = first + f64::from(shift);
                         let (begin, end) = (start * unit, start * unit + span);
                         let score = total(
                             simplicity(place, skip, begin, end, step),
@@ -61,7 +65,6 @@ pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Vec<f64> {
                         if score > score_to_beat(&best) {
                             best = Some((score, begin, step, count));
                         }
-                        start += 1.0;
                     }
                 }
             }

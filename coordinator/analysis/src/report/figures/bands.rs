@@ -56,13 +56,17 @@ fn figure(data: &ReportData, id: &str, title: &str, axis: &str, pick: fn(&Curves
     let mut figure = Figure { id: id.to_owned(), title: title.to_owned(), ..Figure::default() };
     let mut table =
         Table::new(["cell", "arm", "variant", "#seeds", "#epoch", "#min", "#25%", "#median", "#75%", "#max"]);
-    let mut is_cut = false;
-    for panel in &data.panels {
-        let lines = lines(data, panel, pick);
-        let Some((scale, cut)) = scale(&lines) else { continue };
-        is_cut |= cut;
-        let label = format!("{title}: median and quartiles over seeds of {}", names(&lines));
-        let draw = |width: f64| draw(&lines, scale, axis, width);
+    let of_panels: Vec<(&Panel, Vec<Line<'_>>)> = data
+        .panels
+        .iter()
+        .map(|panel| (panel, lines(data, panel, pick)))
+        .filter(|(_, lines)| !lines.is_empty())
+        .collect();
+    // One scale, so that cells can be held against each other.
+    let (scale, is_cut) = scale(of_panels.iter().flat_map(|(_, lines)| lines))?;
+    for (panel, lines) in &of_panels {
+        let label = format!("{title}: median and quartiles over seeds of {}", names(lines));
+        let draw = |width: f64| draw(lines, scale, axis, width);
         figure.drawings.push(Drawing::new(cell_heading(&panel.cell), &label, draw));
         for group in &panel.groups {
             let Some(curves) = &group.curves else { continue };
@@ -102,8 +106,8 @@ fn names(lines: &[Line<'_>]) -> String {
 }
 
 /// The vertical scale, which shows all quartiles, and the extremes unless they are far away; and whether they are.
-fn scale(lines: &[Line<'_>]) -> Option<(Scale, bool)> {
-    let all = || lines.iter().flat_map(|line| line.band.quantiles.iter());
+fn scale<'a>(lines: impl Iterator<Item = &'a Line<'a>> + Clone) -> Option<(Scale, bool)> {
+    let all = || lines.clone().flat_map(|line| line.band.quantiles.iter());
     let inner: Vec<f64> = all().flat_map(|quantiles| quantiles[1..4].iter().copied()).collect();
     let outer: Vec<f64> = all().flat_map(|quantiles| [quantiles[0], quantiles[4]]).collect();
     let fitting = Scale::fitting(&inner, LOG_RATIO)?;
@@ -203,7 +207,7 @@ mod tests {
         let quantiles = vec![[0.9, 1.0, 1.1, 1.2, 1e6], [0.4, 0.5, 0.6, 0.7, 0.8]];
         let band = Band { epochs: vec![1, 2], quantiles };
         let line = Line { name: "adam".into(), look: Look::of(0), band: &band };
-        let (scale, cut) = scale(&[line]).unwrap();
+        let (scale, cut) = scale([line].iter()).unwrap();
         assert!(cut && scale.domain().1 < 3.0, "{scale:?}");
     }
 }

@@ -38,7 +38,9 @@ pub(super) struct Rows<'a> {
     pub(super) references: Vec<(String, f64)>,
 }
 
-const LANE_WITH_POINTS: f64 = 30.0;
+const LANE_WITH_POINTS: f64 = 38.0;
+/// Of a lane with points, the lower part that is the summary's.
+const SUMMARY: f64 = 12.0;
 const LANE: f64 = 14.0;
 const RADIUS: f64 = 3.0;
 
@@ -66,6 +68,17 @@ impl Rows<'_> {
             .map(|(_, value)| *value)
             .filter(|value| *value > low - reach && *value < high + reach);
         Some(Scale::linear(near.chain([low, high]))?.with_room(0.04))
+    }
+
+    /// One scale for several figures, so that they can be held against each other.
+    pub(super) fn shared_scale(all: &[Rows<'_>]) -> Option<Scale> {
+        let together = Rows {
+            rows: all.iter().flat_map(|rows| rows.rows.iter().cloned()).collect(),
+            references: all.iter().flat_map(|rows| rows.references.iter().cloned()).collect(),
+            sides: all.first()?.sides,
+            axis: String::new(),
+        };
+        together.scale()
     }
 
     /// Draws it.
@@ -168,17 +181,20 @@ fn draw_row(svg: &mut Svg, row: &Row, x: &Scale, y: f64, lane: f64, whole: f64) 
     if both && !row.numbers.is_empty() {
         svg.text((whole, y + 12.0), Anchor::End, "t number", &row.numbers);
     }
-    let middle = y + LINE + 0.5 * lane;
+    let has_points = !row.points.is_empty();
+    let points_height = if has_points { lane - SUMMARY } else { 0.0 };
+    let centre_of_points = y + LINE + 2.0 + 0.5 * points_height;
     let mut points: Vec<f64> = row.points.iter().copied().filter(|point| point.is_finite()).collect();
     points.sort_by(f64::total_cmp);
     let shown: Vec<f64> =
         thinned(points.len(), MOST_POINTS).into_iter().filter_map(|place| x.clamped(points[place])).collect();
-    for (at, shift) in shown.iter().zip(swarm(&shown, 0.5 * lane - RADIUS)) {
-        svg.marker((*at, middle + shift), RADIUS, look, "dot");
+    for (at, shift) in shown.iter().zip(swarm(&shown, (0.5 * points_height - RADIUS).max(0.0))) {
+        svg.marker((*at, centre_of_points + shift), RADIUS, look, "dot");
     }
+    // Beside the points, which it would hide.
+    let middle = y + LINE + lane - if has_points { 0.5 * SUMMARY - 1.0 } else { 0.5 * lane };
     if let Some((low, centre, high)) = row.summary {
         if let (Some(low), Some(high)) = (low.and_then(|low| x.clamped(low)), high.and_then(|high| x.clamped(high))) {
-            svg.line((low, middle), (high, middle), "halo");
             svg.line((low, middle), (high, middle), "interval");
             for end in [low, high] {
                 svg.line((end, middle - 4.0), (end, middle + 4.0), "interval");

@@ -57,7 +57,7 @@ pub(super) fn paired(data: &ReportData) -> Option<Figure> {
     let metric = data.primary();
     let baseline = data.baseline.as_deref()?;
     let (left, right) = sides(metric.direction, baseline);
-    let mut drawings = Vec::new();
+    let (mut figures, mut cells, mut drawings) = (Vec::new(), Vec::new(), Vec::new());
     let mut table = Table::new(["cell", "arm", "variant", "#seed", "#difference"]);
     for panel in &data.panels {
         let groups = panel.groups.iter().filter(|group| !group.differences.is_empty());
@@ -77,7 +77,13 @@ pub(super) fn paired(data: &ReportData) -> Option<Figure> {
             }
         }
         let figure = Rows { rows, axis: difference_axis(data), sides: Some((&left, &right)), references: Vec::new() };
-        let Some(scale) = figure.scale() else { continue };
+        if !figure.rows.is_empty() {
+            figures.push(figure);
+            cells.push(panel);
+        }
+    }
+    let scale = Rows::shared_scale(&figures)?;
+    for (figure, panel) in figures.iter().zip(cells) {
         let label = format!("{} minus {baseline}, one point a seed", metric.name);
         drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| figure.draw(scale, whole)));
     }
@@ -141,7 +147,7 @@ fn values_figure(
     axis: &str,
     far: &mut Vec<String>,
 ) -> Option<Figure> {
-    let mut figure = Figure::default();
+    let (mut figure, mut all, mut cells) = (Figure::default(), Vec::new(), Vec::new());
     let mut table = Table::new(["cell", "arm", "variant", "#seeds", "#min", "#25%", "#median", "#75%", "#max"]);
     for panel in &data.panels {
         let mut rows = Vec::new();
@@ -158,9 +164,15 @@ fn values_figure(
             table.push(row);
             rows.push(Row { name: group_name(group), numbers, look, points, summary, heading: None });
         }
-        let figure_rows = Rows { rows, axis: axis.to_owned(), sides: None, references: references(panel) };
-        let Some(scale) = figure_rows.scale() else { continue };
-        for (name, value) in &figure_rows.references {
+        let rows = Rows { rows, axis: axis.to_owned(), sides: None, references: references(panel) };
+        if !rows.rows.is_empty() {
+            all.push(rows);
+            cells.push(panel);
+        }
+    }
+    let scale = Rows::shared_scale(&all)?;
+    for (rows, panel) in all.iter().zip(cells) {
+        for (name, value) in &rows.references {
             let mut row = vec![panel.cell.clone(), format!("hedge.{name}"), DEFAULT.to_owned(), "1".to_owned()];
             row.extend([*value; 5].map(significant));
             table.push(row);
@@ -169,7 +181,7 @@ fn values_figure(
             }
         }
         let label = format!("{axis} of every seed, by arm");
-        figure.drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| figure_rows.draw(scale, whole)));
+        figure.drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| rows.draw(scale, whole)));
     }
     figure.numbers = table.without_constant(&["cell", "variant"]);
     (!figure.drawings.is_empty()).then_some(figure)
@@ -190,6 +202,7 @@ fn of_comparison(data: &ReportData, row: &Comparison) -> Row {
     let across = row.cell == ACROSS;
     let bounds = if across { row.iqm_diff_low.zip(row.iqm_diff_high) } else { interval_of(row) };
     let middle = if across { row.iqm_diff.or(row.diff) } else { row.diff };
+    let middle = middle.filter(|middle| middle.is_finite());
     let (low, high) = bounds.unzip();
     let words = if bounds.is_some() { format!(" {}", interval(low, high)) } else { String::new() };
     Row {

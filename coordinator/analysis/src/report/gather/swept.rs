@@ -72,7 +72,7 @@ impl Swept {
                 words.codes[row].is_some() && known.is_some() && *known != words.codes[row]
             })
         };
-        let by_cell = cells > 1 && varies_in_cell && having.len() * cells <= MOST_SERIES - 1;
+        let by_cell = cells > 1 && varies_in_cell && having.len() * cells < MOST_SERIES;
         let mut all = Vec::new();
         for (look, arm) in &having {
             let arm_name = runs.arm.distinct[*arm as usize].clone();
