@@ -44,7 +44,7 @@ for (const svg of document.querySelectorAll("svg")) {
     if (parseFloat(getComputedStyle(text).fontSize) * scale < 9.5) say("small", words(text.textContent));
     if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 2 || box.bottom > frame.bottom + 1) say("clipped", words(text.textContent));
     // Boxes of lines are higher than their letters.
-    const ink = { left: box.left, right: box.right, top: box.top + 0.22 * box.height, bottom: box.bottom - 0.2 * box.height };
+    const ink = { left: box.left, right: box.right, top: box.top + 0.12 * box.height, bottom: box.bottom - 0.12 * box.height };
     for (const [other, label] of seen) if (overlap(ink, other, 1)) say("overlap", words(label) + " and " + words(text.textContent));
     seen.push([ink, text.textContent]);
     // Text on a coloured cell has the cell behind it, not the page.
@@ -62,7 +62,12 @@ while (walker.nextNode()) {
   if (parseFloat(getComputedStyle(element).fontSize) < 11) say("small", words(node.data));
   const range = document.createRange();
   range.selectNodeContents(node);
-  for (const box of range.getClientRects()) {
+  const frame = element.closest(".scroll, pre")?.getBoundingClientRect();
+  for (const rect of range.getClientRects()) {
+    // What is scrolled out of its frame is not seen.
+    const box = frame
+      ? new DOMRect(Math.max(rect.left, frame.left), rect.top, Math.min(rect.right, frame.right) - Math.max(rect.left, frame.left), rect.height)
+      : rect;
     if (box.width < 1) continue;
     if (!element.closest(".scroll, pre") && (box.right > innerWidth + 1 || box.left < -1)) say("clipped", words(node.data));
     lines.push([{ left: box.left, right: box.right, top: box.top + 0.3 * box.height, bottom: box.bottom - 0.3 * box.height }, node.data]);
@@ -73,6 +78,4 @@ for (let i = 0; i < lines.length; i++)
   for (let j = i + 1; j < lines.length && lines[j][0].top < lines[i][0].bottom; j++)
     if (overlap(lines[i][0], lines[j][0], 1)) say("overlap", words(lines[i][1]) + " and " + words(lines[j][1]));
 
-const result = document.createElement("check-result");
-result.textContent = JSON.stringify({ problems, texts, drawings });
-document.body.append(result);
+parent.postMessage(JSON.stringify({ problems, texts, drawings }), "*");

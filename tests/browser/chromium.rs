@@ -6,6 +6,12 @@ use std::process::{Command, Stdio};
 /// What looks at a page from inside it.
 const CHECK: &str = include_str!("check.js");
 
+/// The page around the page, which takes in what the check says.
+const HOST: &str = "<!DOCTYPE html><html><head><meta name=\"color-scheme\" content=\"light dark\"></head><body>\
+    <script>addEventListener('message', (event) => { const result = document.createElement('check-result'); \
+    result.textContent = event.data; document.body.append(result); });</script>\
+    <iframe src=\"page.html\" width=\"WIDTH\" height=\"900\" style=\"border: 0\"></iframe></body></html>";
+
 /// A browser on this machine.
 pub(crate) struct Browser {
     program: PathBuf,
@@ -58,8 +64,12 @@ impl Browser {
         let settings = format!("const open = {open}, dark = {}, width = {};", view.dark, view.width);
         let end = format!("<script>{settings}{CHECK}</script></body>");
         let (before, after) = html.rsplit_once("</body>").expect("a page has a body");
-        let page = folder.path().join("page.html");
-        std::fs::write(&page, format!("{before}{end}{after}")).expect("the page can be written");
+        std::fs::write(folder.path().join("page.html"), format!("{before}{end}{after}"))
+            .expect("the page can be written");
+        // A window is 500 pixels wide at least; a frame is as wide as it is told.
+        let host = HOST.replace("WIDTH", &view.width.to_string());
+        let page = folder.path().join("host.html");
+        std::fs::write(&page, host).expect("the page can be written");
         let dump = self.dump(&format!("file://{}", page.display()), view);
         let begin = dump.find("<check-result>").expect("the check has run") + "<check-result>".len();
         let end = begin + dump[begin..].find("</check-result>").expect("the check has ended");

@@ -195,7 +195,7 @@ fn convergence(data: &ReportData) -> Markup {
         @if let Some(first) = data.convergence.first() {
             section id="convergence" {
                 h2 { "Speed" }
-                p { "Epochs and seconds to the validation loss at which " (first.baseline) " ends: medians over seeds, ratios to the baseline's, and 95% intervals of the median ratio. ∞: not within the epochs that it had." }
+                p.note { "Epochs and seconds to the validation loss at which " (first.baseline) " ends: medians over seeds, ratios to the baseline's, and 95% intervals of the median ratio. ∞: not within the epochs that it had." }
                 (table(&tables::convergence(&data.convergence), true))
             }
         }

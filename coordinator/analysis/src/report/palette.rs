@@ -21,6 +21,48 @@ pub(super) enum Marker {
     Plus,
 }
 
+impl Marker {
+    /// The corners of its outline, about one away from its middle; none for the circle.
+    pub(super) fn outline(self) -> &'static [(f64, f64)] {
+        match self {
+            Marker::Circle => &[],
+            Marker::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+            Marker::Triangle => &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
+            Marker::Down => &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
+            Marker::Diamond => &[(0.0, -1.3), (1.1, 0.0), (0.0, 1.3), (-1.1, 0.0)],
+            Marker::Plus => &[
+                (-0.4, -1.2),
+                (0.4, -1.2),
+                (0.4, -0.4),
+                (1.2, -0.4),
+                (1.2, 0.4),
+                (0.4, 0.4),
+                (0.4, 1.2),
+                (-0.4, 1.2),
+                (-0.4, 0.4),
+                (-1.2, 0.4),
+                (-1.2, -0.4),
+                (-0.4, -0.4),
+            ],
+            // The plus, turned by an eighth.
+            Marker::Cross => &[
+                (0.57, -1.13),
+                (1.13, -0.57),
+                (0.57, 0.0),
+                (1.13, 0.57),
+                (0.57, 1.13),
+                (0.0, 0.57),
+                (-0.57, 1.13),
+                (-1.13, 0.57),
+                (-0.57, 0.0),
+                (-1.13, -0.57),
+                (-0.57, -1.13),
+                (0.0, -0.57),
+            ],
+        }
+    }
+}
+
 const MARKERS: [Marker; 7] =
     [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond, Marker::Cross, Marker::Down, Marker::Plus];
 

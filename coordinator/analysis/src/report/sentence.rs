@@ -228,14 +228,19 @@ fn against_hedges(asked: &Asked<'_>, rows: &[&Comparison]) -> Option<String> {
     let better: Vec<String> = rows.iter().filter(|row| row.verdict == "better").map(|row| name(row)).collect();
     let mut distinct = better.clone();
     distinct.dedup();
-    if tally.better > 0 {
-        return Some(format!(
-            "Of the classical hedges, {} beat{} {baseline}{places}; the best, {}, has {}.",
-            list(&distinct, NAMES),
-            if distinct.len() == 1 { "s" } else { "" },
-            name(best),
-            numbers(best)
-        ));
+    match &distinct[..] {
+        [] => {}
+        [only] => {
+            return Some(format!("The classical hedge {only} beats {baseline}{places}, with {}.", numbers(best)));
+        }
+        several => {
+            return Some(format!(
+                "Of the classical hedges, {} beat {baseline}{places}; the best, {}, has {}.",
+                list(several, NAMES),
+                name(best),
+                numbers(best)
+            ));
+        }
     }
     Some(format!(
         "Of {hedges} classical hedges{places} none is better than {baseline}; the nearest, {}, has {}.",
@@ -308,7 +313,7 @@ fn percent(row: &Comparison) -> String {
     match (row.diff, row.baseline_mean, row.mean) {
         (Some(diff), Some(base), Some(mean)) if base * mean > 0.0 => {
             let share = 100.0 * diff / base.abs();
-            if share.abs() >= 1000.0 || share.abs() < 0.05 { String::new() } else { format!(", {share:+.1}%") }
+            if !(0.05..1000.0).contains(&share.abs()) { String::new() } else { format!(", {share:+.1}%") }
         }
         _ => String::new(),
     }

@@ -105,48 +105,25 @@ impl Svg {
 
     /// A data point in an arm's look, `radius` large.
     pub(super) fn marker(&mut self, at: (f64, f64), radius: f64, look: Look, class: &str) {
-        let (x, y) = at;
-        if !x.is_finite() || !y.is_finite() {
-            return;
+        self.markers(&[at], radius, look, class);
+    }
+
+    /// Data points in an arm's look, as one shape.
+    pub(super) fn markers(&mut self, all: &[(f64, f64)], radius: f64, look: Look, class: &str) {
+        let mut data = String::new();
+        for &(x, y) in all.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+            if look.marker() == Marker::Circle {
+                let (left, r, across) = (number(x - radius), number(radius), number(2.0 * radius));
+                let _ = write!(data, "M{left} {}a{r} {r} 0 1 0 {across} 0a{r} {r} 0 1 0 -{across} 0Z", number(y));
+            } else {
+                let corner = |(dx, dy): &(f64, f64)| Some((x + radius * dx, y + radius * dy));
+                data.push_str(&path(look.marker().outline().iter().map(corner)));
+                data.push('Z');
+            }
         }
-        let class = format!("{} {class}", look.class());
-        if look.marker() == Marker::Circle {
-            let [x, y, radius] = [x, y, radius].map(number);
-            let _ = write!(self.body, r#"<circle cx="{x}" cy="{y}" r="{radius}" class="{class}"/>"#);
-            return;
+        if !data.is_empty() {
+            let _ = write!(self.body, r#"<path d="{data}" class="{} {class}"/>"#, look.class());
         }
-        let (r, thin) = (radius, 0.4 * radius);
-        let corners: &[(f64, f64)] = match look.marker() {
-            Marker::Circle | Marker::Square => &[(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
-            Marker::Triangle => &[(0.0, -1.2), (1.1, 0.8), (-1.1, 0.8)],
-            Marker::Down => &[(0.0, 1.2), (1.1, -0.8), (-1.1, -0.8)],
-            Marker::Diamond => &[(0.0, -1.3), (1.1, 0.0), (0.0, 1.3), (-1.1, 0.0)],
-            Marker::Plus | Marker::Cross => &[],
-        };
-        let mut outline: Vec<(f64, f64)> = corners.iter().map(|(dx, dy)| (x + r * dx, y + r * dy)).collect();
-        if outline.is_empty() {
-            let long = 1.2 * r;
-            let arms = [
-                (-thin, -long),
-                (thin, -long),
-                (thin, -thin),
-                (long, -thin),
-                (long, thin),
-                (thin, thin),
-                (thin, long),
-                (-thin, long),
-                (-thin, thin),
-                (-long, thin),
-                (-long, -thin),
-                (-thin, -thin),
-            ];
-            let turn = if look.marker() == Marker::Cross { std::f64::consts::FRAC_1_SQRT_2 } else { 0.0 };
-            let turned =
-                |(dx, dy): (f64, f64)| if turn > 0.0 { (turn * (dx - dy), turn * (dx + dy)) } else { (dx, dy) };
-            outline = arms.into_iter().map(turned).map(|(dx, dy)| (x + dx, y + dy)).collect();
-        }
-        let outline = path(outline.into_iter().map(Some));
-        let _ = write!(self.body, r#"<path d="{outline}Z" class="{class}"/>"#);
     }
 
     /// A text on one line. Its height is taken from the class.

@@ -103,6 +103,8 @@ pub(super) fn ranking(ranking: &[Block]) -> Table {
 /// How soon arms come to where the baseline ends.
 pub(super) fn convergence(rows: &[Convergence]) -> Table {
     let never = |value: Option<f64>| value.map_or_else(|| "∞".to_owned(), significant);
+    // A median of whole numbers is one, or half way between two.
+    let epochs = |value: Option<f64>| value.map_or_else(|| "∞".to_owned(), |epochs| epochs.to_string());
     let bounds = |low, high| format!("[{}, {}]", never(low), never(high));
     let mut table = Table::new([
         "cell",
@@ -125,8 +127,8 @@ pub(super) fn convergence(rows: &[Convergence]) -> Table {
             row.variant.clone(),
             count(row.n),
             count(row.reached),
-            never(row.epochs_median),
-            never(row.baseline_epochs_median),
+            epochs(row.epochs_median),
+            epochs(row.baseline_epochs_median),
             never(row.epochs_ratio),
             if has_interval { bounds(row.epochs_ratio_low, row.epochs_ratio_high) } else { "-".to_owned() },
             if row.baseline_seconds_median.is_some() { never(row.seconds_ratio) } else { "-".to_owned() },

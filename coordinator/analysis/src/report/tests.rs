@@ -302,3 +302,38 @@ fn the_markdown_says_what_the_page_says() {
     assert!(markdown.contains(&answer.sentence) && page.contains(&answer.sentence.replace("&", "&amp;")));
     insta::assert_snapshot!(markdown);
 }
+
+#[test]
+fn a_page_stays_small_whatever_it_shows() {
+    let mut data = full("kfac");
+    let many = |group: &Group, arm: usize| {
+        let values: Vec<(u64, f64)> = (0..5000).map(|seed| (seed, 1.0 + (seed * 7919 % 5000) as f64)).collect();
+        let quantiles = (0..512).map(|epoch| [0.5, 0.8, 1.0, 1.3, 4.0].map(|share| share / f64::from(epoch + 1)));
+        let band = Band { epochs: (1..=512).collect(), quantiles: quantiles.collect() };
+        let curves = Curves {
+            loss: band.clone(),
+            validation: band.clone(),
+            pnl: band.clone(),
+            cost: band,
+            seeds: 5000,
+            of: 5000,
+        };
+        Group {
+            arm: format!("arm_{arm}"),
+            differences: values.clone(),
+            correlations: values.clone(),
+            values,
+            curves: Some(curves),
+            ..group.clone()
+        }
+    };
+    let group = data.panels[0].groups[1].clone();
+    data.arms = (0..12).map(|arm| format!("arm_{arm}")).collect();
+    let panel = Panel { groups: (0..12).map(|arm| many(&group, arm)).collect(), ..data.panels[0].clone() };
+    data.panels = (0..4).map(|cell| Panel { cell: format!("cell={cell}"), ..panel.clone() }).collect();
+    data.comparisons = (0..1000)
+        .flat_map(|cell| data.arms.iter().map(move |arm| comparison(&format!("cell={cell}"), "test.loss", arm)))
+        .collect();
+    let size = page(&data).len();
+    assert!(size < 5_000_000, "{size}");
+}

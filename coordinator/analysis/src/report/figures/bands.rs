@@ -13,8 +13,11 @@ use super::{Drawing, Figure, NARROW, caption, cell_heading, group_name, shown_no
 /// Rows of epochs that a table has for each curve.
 const TABLE_EPOCHS: usize = 12;
 
-/// At most so many points of a curve are drawn.
+/// At most so many points of a curve are drawn...
 const MOST_POINTS: usize = 120;
+
+/// ...and of all curves of a figure.
+const MOST_POINTS_OF_ALL: usize = 2000;
 
 /// Beyond this ratio between the largest and the smallest value an axis is logarithmic.
 const LOG_RATIO: f64 = 30.0;
@@ -64,9 +67,11 @@ fn figure(data: &ReportData, id: &str, title: &str, axis: &str, pick: fn(&Curves
         .collect();
     // One scale, so that cells can be held against each other.
     let (scale, is_cut) = scale(of_panels.iter().flat_map(|(_, lines)| lines))?;
+    let curves: usize = of_panels.iter().map(|(_, lines)| lines.len()).sum();
+    let most = (MOST_POINTS_OF_ALL / curves.max(1)).clamp(30, MOST_POINTS);
     for (panel, lines) in &of_panels {
         let label = format!("{title}: median and quartiles over seeds of {}", names(lines));
-        let draw = |width: f64| draw(lines, scale, axis, width);
+        let draw = |width: f64| draw(lines, (scale, axis), most, width);
         figure.drawings.push(Drawing::new(cell_heading(&panel.cell), &label, draw));
         for group in &panel.groups {
             let Some(curves) = &group.curves else { continue };
@@ -122,7 +127,7 @@ fn scale<'a>(lines: impl Iterator<Item = &'a Line<'a>> + Clone) -> Option<(Scale
     Some((scale.with_room(0.03), cut))
 }
 
-fn draw(lines: &[Line<'_>], y: Scale, axis: &str, whole: f64) -> Svg {
+fn draw(lines: &[Line<'_>], (y, axis): (Scale, &str), most: usize, whole: f64) -> Svg {
     let widest = lines.iter().map(|line| width(&line.name, FONT)).fold(0.0, f64::max);
     let height = if whole > NARROW { 260.0 } else { 210.0 };
     // Labels at the ends of lines need no looking up, where there is room for them.
@@ -143,7 +148,7 @@ fn draw(lines: &[Line<'_>], y: Scale, axis: &str, whole: f64) -> Svg {
         keys: if direct { Vec::new() } else { keys.collect() },
     };
     let (mut svg, frame) = layout.draw();
-    let places = |line: &Line<'_>| thinned(line.band.epochs.len(), MOST_POINTS);
+    let places = |line: &Line<'_>| thinned(line.band.epochs.len(), most);
     for (class, low, high) in [("extreme", 0, 4), ("band", 1, 3)] {
         for line in lines {
             let edges: Vec<(f64, f64, f64)> = places(line)

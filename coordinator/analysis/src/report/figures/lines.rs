@@ -1,7 +1,7 @@
 //! What a swept parameter does to the primary endpoint: lines where its values have an order, rows where they have none.
 
 use super::super::data::{ReportData, Sensitivity, Series};
-use super::super::frame::{Key, Layout};
+use super::super::frame::{Key, LINE, Layout, apart};
 use super::super::number::{count, significant};
 use super::super::palette::Look;
 use super::super::scale::Scale;
@@ -29,7 +29,7 @@ pub(super) fn sensitivity(data: &ReportData) -> Option<Figure> {
         } else {
             let rows = categories(sensitivity, &axis);
             let Some(scale) = rows.scale() else { continue };
-            drawings.push(Drawing::new(sensitivity.parameter.clone(), &label, |whole| rows.draw(scale, whole)));
+            drawings.push(Drawing::new(sensitivity.parameter.clone(), &label, |whole| rows.draw(scale, 0, whole)));
         }
     }
     let mut table = Table::new(["parameter", "of", "#value", "#runs", "#25%", "#median", "#75%"]);
@@ -109,15 +109,21 @@ fn draw_lines(sensitivity: &Sensitivity, (x, y): (Scale, Scale), axis: &str, who
     let point = |number: Option<f64>, value: f64| {
         Some((frame.x.place(number?)?, frame.y.place(value).filter(|_| frame.y.contains(value))?))
     };
-    for series in sensitivity.series.iter().filter(|series| series.look.is_none()) {
+    let references = sensitivity.series.iter().filter(|series| series.look.is_none());
+    let mut ends: Vec<(f64, f64, &str)> = Vec::new();
+    for series in references {
         let points: Vec<(f64, f64)> =
             series.levels.iter().filter_map(|level| point(level.number, level.quartiles[1])).collect();
         for pair in points.windows(2) {
             svg.line(pair[0], pair[1], "reference");
         }
-        if let Some(last) = points.last() {
-            svg.text((last.0 - 2.0, last.1 - 4.0), Anchor::End, "t reference-name", &series.name);
-        }
+        ends.extend(points.last().map(|(x, y)| (*x, *y, series.name.as_str())));
+    }
+    // Each name above the end of its line, or as near as the others let it.
+    let above: Vec<f64> = ends.iter().map(|(_, y, _)| y - 5.0).collect();
+    let [_, top, _, bottom] = frame.area;
+    for ((x, _, name), y) in ends.iter().zip(apart(&above, LINE - 2.0, top + 10.0, bottom - 2.0)) {
+        svg.text((x - 2.0, y), Anchor::End, "t reference-name", name);
     }
     // Bars of neighbours stand beside each other.
     let spread = 5.0;

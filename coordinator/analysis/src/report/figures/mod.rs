@@ -20,9 +20,6 @@ pub(super) const WIDE: f64 = 520.0;
 /// How wide a drawing is on a phone.
 pub(super) const NARROW: f64 = 340.0;
 
-/// At most so many points of a row are drawn, evenly chosen by rank.
-const MOST_POINTS: usize = 200;
-
 /// A figure.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figure {

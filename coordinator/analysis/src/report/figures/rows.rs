@@ -6,7 +6,6 @@ use super::super::palette::Look;
 use super::super::scale::Scale;
 use super::super::svg::{Anchor, FONT, Svg};
 use super::super::text::{fitted, width};
-use super::MOST_POINTS;
 use super::bands::thinned;
 
 /// A row.
@@ -37,6 +36,12 @@ pub(super) struct Rows<'a> {
     /// Lines at values that everything is to be held against.
     pub(super) references: Vec<(String, f64)>,
 }
+
+/// At most so many points are drawn in a figure, in all of its drawings...
+const MOST_POINTS: usize = 4000;
+
+/// ...and in a row.
+const MOST_POINTS_A_ROW: usize = 200;
 
 const LANE_WITH_POINTS: f64 = 38.0;
 /// Of a lane with points, the lower part that is the summary's.
@@ -70,6 +75,12 @@ impl Rows<'_> {
         Some(Scale::linear(near.chain([low, high]))?.with_room(0.04))
     }
 
+    /// How many points a row of these figures may have, so that all together are no more than a page can bear.
+    pub(super) fn points_a_row(all: &[Rows<'_>]) -> usize {
+        let rows: usize = all.iter().map(|rows| rows.rows.len()).sum();
+        (MOST_POINTS / rows.max(1)).clamp(30, MOST_POINTS_A_ROW)
+    }
+
     /// One scale for several figures, so that they can be held against each other.
     pub(super) fn shared_scale(all: &[Rows<'_>]) -> Option<Scale> {
         let together = Rows {
@@ -81,8 +92,8 @@ impl Rows<'_> {
         together.scale()
     }
 
-    /// Draws it.
-    pub(super) fn draw(&self, scale: Scale, whole: f64) -> Svg {
+    /// Draws it, with at most so many points a row, evenly chosen by rank.
+    pub(super) fn draw(&self, scale: Scale, most_points: usize, whole: f64) -> Svg {
         let x = scale.onto(8.0, whole - 8.0);
         let has_points = self.rows.iter().any(|row| !row.points.is_empty());
         let lane = if has_points { LANE_WITH_POINTS } else { LANE };
@@ -117,7 +128,7 @@ impl Rows<'_> {
                 svg.text((0.0, y + LINE), Anchor::Start, "t heading", &fitted(heading, 1.08 * FONT, whole));
                 y += LINE + 8.0;
             }
-            draw_row(&mut svg, row, &x, y, lane, whole);
+            draw_row(&mut svg, row, &x, (y, lane), most_points, whole);
             y += LINE + lane + 4.0;
         }
         svg.line((8.0, bottom), (whole - 8.0, bottom), "axis");
@@ -170,7 +181,7 @@ fn reference_labels(references: &[&(String, f64)], x: &Scale, whole: f64) -> Vec
     labels.collect()
 }
 
-fn draw_row(svg: &mut Svg, row: &Row, x: &Scale, y: f64, lane: f64, whole: f64) {
+fn draw_row(svg: &mut Svg, row: &Row, x: &Scale, (y, lane): (f64, f64), most_points: usize, whole: f64) {
     let look = Look::of(row.look);
     let numbers_width = width(&row.numbers, FONT);
     let name_room = whole - 16.0;
@@ -187,10 +198,10 @@ fn draw_row(svg: &mut Svg, row: &Row, x: &Scale, y: f64, lane: f64, whole: f64) 
     let mut points: Vec<f64> = row.points.iter().copied().filter(|point| point.is_finite()).collect();
     points.sort_by(f64::total_cmp);
     let shown: Vec<f64> =
-        thinned(points.len(), MOST_POINTS).into_iter().filter_map(|place| x.clamped(points[place])).collect();
-    for (at, shift) in shown.iter().zip(swarm(&shown, (0.5 * points_height - RADIUS).max(0.0))) {
-        svg.marker((*at, centre_of_points + shift), RADIUS, look, "dot");
-    }
+        thinned(points.len(), most_points).into_iter().filter_map(|place| x.clamped(points[place])).collect();
+    let swarm = swarm(&shown, (0.5 * points_height - RADIUS).max(0.0));
+    let places: Vec<(f64, f64)> = shown.iter().zip(swarm).map(|(at, shift)| (*at, centre_of_points + shift)).collect();
+    svg.markers(&places, RADIUS, look, "dot");
     // Beside the points, which it would hide.
     let middle = y + LINE + lane - if has_points { 0.5 * SUMMARY - 1.0 } else { 0.5 * lane };
     if let Some((low, centre, high)) = row.summary {

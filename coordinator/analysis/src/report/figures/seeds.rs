@@ -47,7 +47,7 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
         id: "forest".into(),
         title: "Differences, cell by cell".into(),
         caption: caption(["Diamond: mean difference over seeds. Bar: 95% interval.", &note]),
-        drawings: vec![Drawing::new("", &label, |whole| figure.draw(scale, whole))],
+        drawings: vec![Drawing::new("", &label, |whole| figure.draw(scale, 0, whole))],
         numbers: comparison_numbers(&rows),
     })
 }
@@ -82,10 +82,10 @@ pub(super) fn paired(data: &ReportData) -> Option<Figure> {
             cells.push(panel);
         }
     }
-    let scale = Rows::shared_scale(&figures)?;
+    let (scale, most) = (Rows::shared_scale(&figures)?, Rows::points_a_row(&figures));
     for (figure, panel) in figures.iter().zip(cells) {
         let label = format!("{} minus {baseline}, one point a seed", metric.name);
-        drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| figure.draw(scale, whole)));
+        drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| figure.draw(scale, most, whole)));
     }
     (!drawings.is_empty()).then(|| Figure {
         id: "paired".into(),
@@ -170,7 +170,7 @@ fn values_figure(
             cells.push(panel);
         }
     }
-    let scale = Rows::shared_scale(&all)?;
+    let (scale, most) = (Rows::shared_scale(&all)?, Rows::points_a_row(&all));
     for (rows, panel) in all.iter().zip(cells) {
         for (name, value) in &rows.references {
             let mut row = vec![panel.cell.clone(), format!("hedge.{name}"), DEFAULT.to_owned(), "1".to_owned()];
@@ -181,7 +181,7 @@ fn values_figure(
             }
         }
         let label = format!("{axis} of every seed, by arm");
-        figure.drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| rows.draw(scale, whole)));
+        figure.drawings.push(Drawing::new(cell_heading(&panel.cell), &label, |whole| rows.draw(scale, most, whole)));
     }
     figure.numbers = table.without_constant(&["cell", "variant"]);
     (!figure.drawings.is_empty()).then_some(figure)

@@ -108,7 +108,7 @@ fn the_classical_hedges_stand_apart_from_the_arms() {
     let words = [said(&beaten), said(&not)].map(|answer| answer.hedges.unwrap());
     insta::assert_snapshot!(words.join("\n"), @"
     adam beats both classical hedges; the nearest, heston_delta, has a difference of +0.2000 (95% interval +0.0005000 to +0.001500, 20 seeds, p < 0.001 by paired t and Holm).
-    Of the classical hedges, heston_delta beats adam; the best, heston_delta, has a difference of -0.2000 (95% interval -0.001500 to -0.0005000, 20 seeds, p < 0.001 by paired t and Holm).
+    The classical hedge heston_delta beats adam, with a difference of -0.2000 (95% interval -0.001500 to -0.0005000, 20 seeds, p < 0.001 by paired t and Holm).
     ");
     assert!(said(&beaten).sentence.starts_with("sgd does worse"), "hedges are no arms");
 }
