@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use results::StoreError;
 
+use crate::dashboard::DashboardError;
 use crate::fleet::FleetError;
 
 /// An exit code of the `coordinator` command; users script against these.
@@ -84,6 +85,12 @@ impl fmt::Display for Failure {
             Report::Rendered(text) => f.write_str(text.trim_end()),
             Report::Error(error) => write!(f, "error: {error:#}"),
         }
+    }
+}
+
+impl From<DashboardError> for Failure {
+    fn from(error: DashboardError) -> Failure {
+        Failure { exit: Exit::Usage, report: Report::Error(error.into()) }
     }
 }
 

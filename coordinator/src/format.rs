@@ -2,39 +2,7 @@
 
 use std::time::Duration;
 
-/// A count with thousands apart: `1,000,000`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A number to four significant digits; an exponent only where the plain number would be hard to read.
-pub fn significant(number: f64) -> String {
-    let magnitude = number.abs();
-    if number == 0.0 || !number.is_finite() {
-        return number.to_string();
-    }
-    if !(1e-5..1e7).contains(&magnitude) {
-        return format!("{number:.3e}");
-    }
-    // The place of the leading digit after rounding: 9.9996 is 10.00.
-    let exponent: i32 =
-        format!("{magnitude:.3e}").split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
-    let decimals = usize::try_from(3 - exponent).unwrap_or(0);
-    format!("{number:.decimals$}")
-}
-
-/// A p-value: three decimals, and a bound where these would be zero.
-pub fn p_value(p: f64) -> String {
-    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
-}
+pub use analysis::report::number::{count, p_value, plural, significant};
 
 /// A duration in its two largest units: `3m 07s`.
 pub fn duration(duration: Duration) -> String {
@@ -57,11 +25,6 @@ pub fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 || size >= 99.5 { format!("{size:.0} {}", UNITS[unit]) } else { format!("{size:.1} {}", UNITS[unit]) }
-}
-
-/// `1 run`, `2 runs`.
-pub fn plural(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// Text in lines of at most `width` characters, broken at spaces; longer words stay whole.
@@ -90,28 +53,6 @@ pub fn wrap(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_have_thousands_apart() {
-        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number), text);
-        }
-    }
-
-    #[test]
-    fn numbers_have_four_significant_digits() {
-        for (number, text) in [
-            (0.003_176_45, "0.003176"),
-            (-0.002_514_6, "-0.002515"),
-            (9.999_96, "10.00"),
-            (56.877_59, "56.88"),
-            (123_456.0, "123456"),
-            (1.5e-9, "1.500e-9"),
-            (0.0, "0"),
-        ] {
-            assert_eq!(significant(number), text);
-        }
-    }
 
     #[test]
     fn durations_have_two_units() {

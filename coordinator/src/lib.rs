@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod cli;
 pub mod commands;
+pub mod dashboard;
 pub mod embedded;
 pub mod exit;
 pub mod fleet;

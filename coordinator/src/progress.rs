@@ -79,7 +79,7 @@ async fn show_lines(mut progress: watch::Receiver<Progress>, total: u64) {
 }
 
 /// Rate and time to go, over the last while rather than since the beginning: machines come and go.
-struct Pace {
+pub(crate) struct Pace {
     began: Instant,
     seen: std::collections::VecDeque<(Instant, u64)>,
 }
@@ -87,21 +87,25 @@ struct Pace {
 impl Pace {
     const WINDOW: Duration = Duration::from_secs(30);
 
-    fn new() -> Pace {
+    pub(crate) fn new() -> Pace {
         Pace { began: Instant::now(), seen: std::collections::VecDeque::new() }
     }
 
     fn describe(&mut self, progress: &Progress, total: u64) -> String {
+        let rate = self.rate(progress.counts.ended());
+        describe(progress, total, rate)
+    }
+
+    /// Tasks a second, now that so many have ended.
+    pub(crate) fn rate(&mut self, ended: u64) -> f64 {
         let now = Instant::now();
-        let ended = progress.counts.ended();
         self.seen.push_back((now, ended));
         while self.seen.len() > 2 && now.duration_since(self.seen[0].0) > Pace::WINDOW {
             self.seen.pop_front();
         }
         let (then, before) = if now.duration_since(self.began) < Pace::WINDOW { (self.began, 0) } else { self.seen[0] };
         let seconds = now.duration_since(then).as_secs_f64();
-        let rate = if seconds > 0.0 { ended.saturating_sub(before) as f64 / seconds } else { 0.0 };
-        describe(progress, total, rate)
+        if seconds > 0.0 { ended.saturating_sub(before) as f64 / seconds } else { 0.0 }
     }
 }
 

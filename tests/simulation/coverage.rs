@@ -43,7 +43,7 @@ pub(crate) fn missing(seen: &BTreeSet<Transition>) -> Vec<Transition> {
             .contains(&event)
     };
     let wanted = rows().into_iter().filter(|(state, event, after)| {
-        let moves = !state.starts_with(after) && !(*state == "returned" && *after == "queued");
+        let moves = !(state.starts_with(after) || *state == "returned" && *after == "queued");
         // What came back waits like what is fresh.
         *state != "returned" && *state != "unknown" && !beyond(event) && (moves || of_report(event))
     });

@@ -10,4 +10,5 @@ mod hedging;
 mod interop;
 mod plan;
 mod replay;
+mod report;
 mod siege;

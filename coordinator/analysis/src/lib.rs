@@ -13,6 +13,7 @@ pub mod median;
 pub mod pooled;
 pub mod question;
 pub mod reference;
+pub mod report;
 pub mod runs;
 pub mod sensitivity;
 mod source;

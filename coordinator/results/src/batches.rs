@@ -6,7 +6,7 @@ use polars::prelude::{PolarsError, PolarsResult, Series, polars_bail};
 
 use crate::error::StoreError;
 use crate::location::Folder;
-use crate::merge::{CURVES, SAMPLES};
+use crate::merge::{CURVES, PATHS, SAMPLES};
 use crate::parquet::Parquet;
 use crate::tables::{Tables, Words};
 
@@ -38,6 +38,38 @@ pub struct CurveBatch {
     pub seconds: Vec<f64>,
 }
 
+/// A piece of the table of curves, as far as a picture of training needs it. All columns are equally long; NaN stands for null.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrainingBatch {
+    /// Whose epochs, as the places in `distinct` of a run's id.
+    pub run_id: Words,
+    /// Which epoch, from 1, in the run's order.
+    pub epoch: Vec<u32>,
+    /// Training loss.
+    pub loss: Vec<f64>,
+    /// Mean P&L over the epoch's training paths, gross of costs.
+    pub pnl_mean: Vec<f64>,
+    /// Mean cost over the epoch's training paths.
+    pub mean_cost: Vec<f64>,
+    /// Loss on the validation set after it.
+    pub validation_loss: Vec<f64>,
+}
+
+/// A piece of the table of paths. All columns are equally long.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathBatch {
+    /// Whose test path, as the places in `distinct` of a run's id.
+    pub run_id: Words,
+    /// Which step, from 0, in order.
+    pub step: Vec<u32>,
+    /// Price.
+    pub price: Vec<f64>,
+    /// Variance, per year.
+    pub variance: Vec<f64>,
+    /// Position held from this step on.
+    pub position: Vec<f64>,
+}
+
 /// A table in pieces, one row group at a time, in order.
 pub struct Batches<'a, B> {
     folder: &'a Folder,
@@ -67,8 +99,36 @@ impl Tables {
             Ok(CurveBatch {
                 run_id: batch_words(&columns[0])?,
                 epoch: epochs(&columns[1])?,
-                validation_loss: columns[2].f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect(),
-                seconds: columns[3].f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect(),
+                validation_loss: numbers(&columns[2])?,
+                seconds: numbers(&columns[3])?,
+            })
+        })
+    }
+
+    /// The recorded curves with what happened in training, in pieces; `None` if none were recorded.
+    pub fn training_curves(&self) -> Result<Option<Batches<'_, TrainingBatch>>, StoreError> {
+        let columns = &["run_id", "epoch", "loss", "pnl_mean", "mean_cost", "validation_loss"];
+        self.batches(CURVES, columns, |columns| {
+            Ok(TrainingBatch {
+                run_id: batch_words(&columns[0])?,
+                epoch: epochs(&columns[1])?,
+                loss: numbers(&columns[2])?,
+                pnl_mean: numbers(&columns[3])?,
+                mean_cost: numbers(&columns[4])?,
+                validation_loss: numbers(&columns[5])?,
+            })
+        })
+    }
+
+    /// The first test path of each run, in pieces; `None` if there are none.
+    pub fn paths(&self) -> Result<Option<Batches<'_, PathBatch>>, StoreError> {
+        self.batches(PATHS, &["run_id", "step", "price", "variance", "position"], |columns| {
+            Ok(PathBatch {
+                run_id: batch_words(&columns[0])?,
+                step: epochs(&columns[1])?,
+                price: numbers(&columns[2])?,
+                variance: numbers(&columns[3])?,
+                position: numbers(&columns[4])?,
             })
         })
     }
@@ -119,6 +179,10 @@ impl<B> Iterator for Batches<'_, B> {
 
 fn epochs(series: &Series) -> PolarsResult<Vec<u32>> {
     Ok(series.u32()?.iter().map(|epoch| epoch.unwrap_or(0)).collect())
+}
+
+fn numbers(series: &Series) -> PolarsResult<Vec<f64>> {
+    Ok(series.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
 /// Neighbouring rows are of one run, so most words are the one before.

@@ -40,7 +40,7 @@ mod strikes;
 mod table;
 mod tables;
 
-pub use batches::{Batches, CurveBatch, SampleBatch};
+pub use batches::{Batches, CurveBatch, PathBatch, SampleBatch, TrainingBatch};
 pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled, WITHIN, Within};
 pub use error::StoreError;
 pub use identity::{FORMAT_VERSION, Footer, Reading, SweepFile, SweepIdentity, Versions};

@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::encode::{curve_values, path_values};
 use crate::error::StoreError;
 use crate::index::Place;
-use crate::location::Upload;
+use crate::location::{Folder, Location, Upload};
 use crate::plan_table::{PlanTable, SweptKind, text};
 use crate::schema;
 use crate::store::Store;
@@ -78,10 +78,23 @@ impl Store {
     /// computes its runs again.
     pub fn merge(&self, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
         self.allow_merging()?;
+        self.merge_to(&self.folder, plan)
+    }
+
+    /// Writes the tables of what is stored so far into another folder, which exists. Nothing is changed where the results are, so that
+    /// it may be done to results that are opened for reading and that another process adds to.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if a part was compacted away since the store was opened: open it again.
+    pub fn merge_into(&self, target: &Location, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
+        self.merge_to(&Folder::open(target)?, plan)
+    }
+
+    fn merge_to(&self, folder: &Folder, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
         let names = [SAMPLES, PATHS, CURVES, RUNS];
         let mut uploads = Vec::with_capacity(names.len());
         for name in names {
-            uploads.push(self.folder.upload(name)?);
+            uploads.push(folder.upload(name)?);
         }
         let mut summary = match Merge::fill(self, plan, &mut uploads) {
             Ok(summary) => summary,
@@ -93,13 +106,13 @@ impl Store {
         };
         for (upload, name) in uploads.into_iter().zip(names) {
             if name == SAMPLES && summary.samples == 0 {
-                upload.fail(StoreError::Missing { path: self.folder.path(name) });
+                upload.fail(StoreError::Missing { path: folder.path(name) });
                 // One that a former version of the sweep had recorded.
-                self.folder.delete(name)?;
+                folder.delete(name)?;
                 continue;
             }
             upload.finish()?;
-            summary.files.push(self.folder.path(name));
+            summary.files.push(folder.path(name));
         }
         summary.files.reverse();
         Ok(summary)
@@ -217,7 +230,8 @@ impl<'a, 'b> Merge<'a, 'b> {
 
     /// Puts a damaged part out of the way.
     fn blame(&self, part: u32, error: StoreError) -> StoreError {
-        if let (StoreError::Damaged { .. }, Some(part)) = (&error, self.store.part(part)) {
+        let found = self.store.part(part).filter(|_| self.store.allow_merging().is_ok());
+        if let (StoreError::Damaged { .. }, Some(part)) = (&error, found) {
             let key = part.name.key();
             if let Err(error) = self.store.folder.rename(&key, &format!("{key}.damaged")) {
                 tracing::warn!(%error, "a damaged part stays where it is");

@@ -131,6 +131,11 @@ impl Tables {
         Ok(words)
     }
 
+    /// Lays a text beside the tables, at once, over one of the same name.
+    pub fn write_text(&self, name: &str, text: String) -> Result<(), StoreError> {
+        self.answers().0.replace(name, text)
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }

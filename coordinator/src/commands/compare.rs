@@ -53,6 +53,8 @@ struct Stored {
     tables: Tables,
     spec: Spec,
     plan: Plan,
+    /// The sweep file.
+    text: String,
 }
 
 impl Stored {
@@ -79,18 +81,18 @@ impl Stored {
         let (spec, _) = sweep::spec::parse(&file.text, &name, &file.reading.settings, &mut weights)
             .map_err(|diagnostics| Failure::rendered(Exit::Usage, diagnostics))?;
         let plan = Plan::build(&spec).map_err(|diagnostics| Failure::rendered(Exit::Usage, diagnostics))?;
-        Ok(Stored { folder: folder.to_owned(), location, tables, spec, plan })
+        Ok(Stored { folder: folder.to_owned(), location, tables, spec, plan, text: file.text })
     }
 }
 
 /// One sweep: its tables are made again where they are, unless another place is given.
 fn alone(sweep: Stored, out: Option<&Location>) -> Result<Outcome, Failure> {
-    let Stored { location, mut tables, spec, plan, .. } = sweep;
+    let Stored { location, mut tables, spec, plan, text, .. } = sweep;
     if let Some(out) = out {
         let footer = tables.footer().clone();
         tables = tables.answering_at(out, footer)?;
     }
-    outcome::answer(&tables, out.unwrap_or(&location), &spec, &plan)
+    outcome::answer(&tables, out.unwrap_or(&location), &spec, &plan, &text)
 }
 
 /// Several sweeps, each under its name, or under its folder if another one has that name.

@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{RunArgs, Setting};
 use crate::commands::{Loaded, load, output};
+use crate::dashboard::{self, Board, Dashboard, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
@@ -40,7 +41,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
-    let store = open_store(&location, &spec, text, &args.set, Access::Write)?;
+    let identity = identity(&spec, text.clone(), &args.set);
+    let store = Store::open(&location, &identity, Access::Write)?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
@@ -55,7 +57,15 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
     let store = SharedStore::new(store);
     let tally = Arc::new(tally);
-    let computed = if tally.to_do > 0 { Some(compute(args, gate, &spec, &plan, &store, blobs, &tally)?) } else { None };
+    let looked_at = Sweep {
+        spec: spec.clone(),
+        plan: Arc::clone(&plan),
+        location: location.clone(),
+        identity,
+        total: tally.tasks_to_do(&plan),
+        done_before: tally.done,
+    };
+    let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
     let (summary, _signals) = computed.unzip();
     if let Some(summary) = summary.filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
@@ -78,7 +88,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
         );
     }
-    let report = outcome::analyse(&location, &spec, &plan)?;
+    let report = outcome::analyse(&location, &spec, &plan, &text)?;
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
     }
@@ -90,6 +100,9 @@ fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Fai
     if let Some(address) = gate.map(Gate::address) {
         // The fleet binds it again, when there is an output to write to.
         TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
+    }
+    if let Some(address) = args.dashboard {
+        dashboard::bind(address)?;
     }
     if args.slots.count() == 0 && gate.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
@@ -109,20 +122,24 @@ pub fn open_store(
     settings: &[Setting],
     access: Access,
 ) -> Result<Store, StoreError> {
+    Store::open(location, &identity(spec, text, settings), access)
+}
+
+/// Whose results they are.
+fn identity(spec: &Spec, text: String, settings: &[Setting]) -> SweepIdentity {
     // What the file means depends on `--set` as well.
     let mut hash = blake3::Hasher::new();
     hash.update(text.as_bytes());
     for setting in settings {
         hash.update(format!("\n--set {}={}", setting.key, setting.value).as_bytes());
     }
-    let identity = SweepIdentity {
+    SweepIdentity {
         name: spec.name.clone(),
         hash: hash.finalize().to_hex()[..32].to_owned(),
         text,
         versions: Versions::current(),
         record: spec.record.clone(),
-    };
-    Store::open(location, &identity, access)
+    }
 }
 
 /// What `coordinator compare` needs beside the file's text to read it as it is read now.
@@ -225,19 +242,19 @@ impl std::fmt::Display for Tally {
 fn compute(
     args: &RunArgs,
     gate: Option<Gate>,
-    spec: &Spec,
-    plan: &Arc<Plan>,
+    sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
     tally: &Arc<Tally>,
 ) -> Result<(Summary, Runtime), Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
     let computing = Arc::new(AtomicBool::new(true));
+    let (plan, record) = (Arc::clone(&sweep.plan), sweep.spec.record.clone());
     let summary = runtime.block_on(async {
         let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
-        let source = Arc::new(PlanTasks::new(Arc::clone(plan), spec.record.clone(), blobs));
+        let source = Arc::new(PlanTasks::new(Arc::clone(&plan), record, blobs));
         let done = Arc::clone(tally);
-        let planner = PlanOrder::new(Arc::clone(plan), move |task| done.is_done(task.index));
+        let planner = PlanOrder::new(Arc::clone(&plan), move |task| done.is_done(task.index));
         let options = FleetOptions {
             listen: gate.clone(),
             max_attempts: args.max_attempts,
@@ -252,7 +269,14 @@ fn compute(
         if let Some((gate, address)) = gate.zip(fleet.local_addr()) {
             eprintln!("listening on {address}: {}", gate.invitation(address));
         }
-        let reporter = Reporter::start(fleet.progress(), tally.tasks_to_do(plan), args.quiet);
+        let total = sweep.total;
+        let dashboard = args.dashboard.map(|address| {
+            Dashboard::start(address, Board::new(sweep, fleet.progress(), fleet.roster())).inspect(|dashboard| {
+                eprintln!("dashboard at http://{}", dashboard.local_addr());
+            })
+        });
+        let _dashboard = dashboard.transpose()?;
+        let reporter = Reporter::start(fleet.progress(), total, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());
         let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
         let drain = move || {

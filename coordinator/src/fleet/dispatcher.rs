@@ -20,7 +20,7 @@ use super::group::{Group, Part, Promise, Rhythm, Strikes, Waiter};
 use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
 use super::pace::Pace;
 use super::pause::Pause;
-use super::progress::{FleetError, Progress, Summary};
+use super::progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 use super::seam::{SinkError, TaskSource};
 
 /// Tasks are planned ahead for this many grants.
@@ -34,6 +34,12 @@ const BACKUP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A task is slow if its lease is older than this, and than twice the 95th percentile of its arm.
 const SLOW: Duration = Duration::from_secs(10);
+
+/// So many happenings are kept for those who look on.
+const HAPPENINGS: usize = 50;
+
+/// Nobody looks through more workers than these.
+const ROSTER_WORKERS: usize = 1000;
 
 /// What the dispatcher goes by.
 #[derive(Clone, Debug)]
@@ -128,6 +134,8 @@ pub struct Dispatcher {
     /// The ledger's strikes, by the number of their changes, that are on their way to the store, and that are there.
     strikes_storing: u64,
     strikes_stored: u64,
+    /// What has happened lately: when, what, and whether something went wrong.
+    happenings: VecDeque<(Millis, String, bool)>,
 }
 
 impl Dispatcher {
@@ -158,6 +166,7 @@ impl Dispatcher {
             known_strikes: terms.strikes.clone(),
             strikes_storing: 0,
             strikes_stored: 0,
+            happenings: VecDeque::new(),
             terms,
         }
     }
@@ -269,7 +278,7 @@ impl Dispatcher {
         }
         self.ledger.handle_timeout(now);
         self.plan()?;
-        self.note_events();
+        self.note_events(now);
         self.serve_parked(now);
         self.back_up(now);
         let idle = {
@@ -321,6 +330,28 @@ impl Dispatcher {
     /// What the workers' running tasks have come to, by their last heartbeats.
     pub fn running(&self) -> impl Iterator<Item = (WorkerId, &Held)> {
         self.running.iter().flat_map(|(worker, held)| held.iter().map(|held| (*worker, held)))
+    }
+
+    /// Who works, and what has happened lately.
+    pub fn roster(&self, now: Millis) -> Roster {
+        let workers = self.ledger.by_silence().take(ROSTER_WORKERS).map(|(_, info, leases, heard)| WorkerState {
+            name: info.to_string(),
+            slots: info.slots,
+            leases,
+            silence: now.since(heard),
+        });
+        let happenings = self.happenings.iter().map(|(moment, what, bad)| Happening {
+            ago: now.since(*moment),
+            what: what.clone(),
+            bad: *bad,
+        });
+        Roster {
+            at: None,
+            workers: workers.collect(),
+            lease_ttl: self.terms.ledger.lease_ttl,
+            heartbeat_interval: self.terms.ledger.heartbeat_interval,
+            happenings: happenings.collect(),
+        }
     }
 
     /// How it ended.
@@ -540,25 +571,30 @@ impl Dispatcher {
     }
 
     /// Logs what has happened, and takes over what has to be stored without anybody having reported it.
-    fn note_events(&mut self) {
+    fn note_events(&mut self, now: Millis) {
         while let Some(event) = self.ledger.poll_event() {
             match event {
                 Event::WorkerJoined { worker, info } => {
                     tracing::info!(%worker, slots = info.slots, "worker {info} joined");
+                    self.happened(now, false, format!("worker {info} joined"));
                 }
                 Event::WorkerLeft { worker, info, leases } => {
                     self.forget(worker, info.slots);
                     tracing::info!(%worker, leases, "worker {info} left");
+                    self.happened(now, false, format!("worker {info} left"));
                 }
                 Event::WorkerLost { worker, info, leases, silence } => {
                     self.forget(worker, info.slots);
                     tracing::warn!(%worker, leases, "worker {info} is lost: not heard of for {silence:?}");
+                    let what = format!("worker {info} is lost, and {leases} of its tasks are tried again");
+                    self.happened(now, true, what);
                 }
                 Event::LeaseLost { run_id, attempt, worker, strikes } => {
                     tracing::warn!(%run_id, attempt, %worker, strikes, "a lease was lost, the task is tried again");
                 }
                 Event::GaveUp { receipt, attempt, message } => {
                     tracing::warn!(run_id = %receipt.task().run_id, attempt, "task failed: {message}");
+                    self.happened(now, true, format!("task {} failed: {message}", receipt.task().run_id));
                     self.group.add(receipt, None, RunOutput::failed(message, provenance(attempt)));
                 }
                 Event::Conflict { run_id, worker } => {
@@ -566,9 +602,18 @@ impl Dispatcher {
                         %run_id, %worker,
                         "two results of one run differ: equal ids did not give equal numbers; the first one is kept"
                     );
+                    self.happened(now, true, format!("two results of run {run_id} differ; the first one is kept"));
                 }
             }
         }
+    }
+
+    /// Remembers what has happened for those who look on.
+    fn happened(&mut self, now: Millis, bad: bool, what: String) {
+        if self.happenings.len() == HAPPENINGS {
+            self.happenings.pop_front();
+        }
+        self.happenings.push_back((now, what, bad));
     }
 
     fn forget(&mut self, worker: WorkerId, slots: u32) {

@@ -11,11 +11,14 @@ use tokio::time::Instant;
 use super::dispatcher::{Dispatcher, Step};
 use super::group::Part;
 use super::message::{Control, Message};
-use super::progress::{FleetError, Progress, Summary};
+use super::progress::{FleetError, Progress, Roster, Summary};
 use super::seam::{Sink, SinkError, TaskSource};
 
 /// How many messages are taken in before anything that follows from them is done.
 const MESSAGES_AT_ONCE: usize = 64;
+
+/// How often those who look on hear of the workers.
+const ROSTER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The only clock: milliseconds since the fleet began.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,7 @@ pub(super) struct Driver<S> {
     pub(super) inbox: mpsc::Receiver<Message>,
     pub(super) control: mpsc::UnboundedReceiver<Control>,
     pub(super) progress: watch::Sender<Progress>,
+    pub(super) roster: watch::Sender<Roster>,
 }
 
 /// The store lends itself to the part that is being stored.
@@ -62,7 +66,8 @@ impl<S: Sink> Store<S> {
 impl<S: Sink> Driver<S> {
     /// Runs until everything has ended, or something has gone wrong.
     pub(super) async fn run(self) -> Result<Summary, FleetError> {
-        let Driver { mut dispatcher, sink, source, mut inbox, mut control, progress } = self;
+        let Driver { mut dispatcher, sink, source, mut inbox, mut control, progress, roster } = self;
+        let mut last_roster: Option<Instant> = None;
         let clock = Clock(Instant::now());
         let mut store = Store::Idle(sink);
         let mut messages = Vec::with_capacity(MESSAGES_AT_ONCE);
@@ -70,6 +75,10 @@ impl<S: Sink> Driver<S> {
             let step = dispatcher.advance(clock.now())?;
             let now = dispatcher.progress();
             progress.send_if_modified(|shown| std::mem::replace(shown, now) != now);
+            if roster.receiver_count() > 0 && last_roster.is_none_or(|last| last.elapsed() >= ROSTER_INTERVAL) {
+                last_roster = Some(Instant::now());
+                roster.send_replace(Roster { at: Some(std::time::Instant::now()), ..dispatcher.roster(clock.now()) });
+            }
             let Step::Go { wake, part } = step else { break };
             if let Some(part) = part {
                 store = match store {

@@ -42,7 +42,7 @@ use tokio::task::JoinHandle;
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Tls};
 pub use group::{Part, Rhythm, Strikes};
-pub use progress::{FleetError, Progress, Summary};
+pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
 
@@ -117,6 +117,7 @@ pub struct Fleet {
     servers: Servers,
     control: mpsc::UnboundedSender<Control>,
     progress: watch::Receiver<Progress>,
+    roster: watch::Sender<Roster>,
     driver: JoinHandle<Result<Summary, FleetError>>,
 }
 
@@ -146,8 +147,9 @@ pub fn start(
     let arms = Arms::of(Arc::clone(&source));
     let dispatcher = Dispatcher::new(options.terms(arms), planner, control.clone());
     let (sender, progress) = watch::channel(Progress::default());
-    let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender };
-    Ok(Fleet { servers, control, progress, driver: tokio::spawn(driver.run()) })
+    let roster = watch::Sender::new(Roster::default());
+    let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender, roster: roster.clone() };
+    Ok(Fleet { servers, control, progress, roster, driver: tokio::spawn(driver.run()) })
 }
 
 impl FleetOptions {
@@ -185,6 +187,11 @@ impl Fleet {
     /// How far the fleet is, whenever that changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// Who works and what happens, about once a second as long as somebody holds the receiver.
+    pub fn roster(&self) -> watch::Receiver<Roster> {
+        self.roster.subscribe()
     }
 
     /// Begins no more tasks. What runs may end, is stored, and then the fleet ends.

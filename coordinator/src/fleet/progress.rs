@@ -1,6 +1,7 @@
 //! What the fleet tells those who look on, and how it ended.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use sweep::ledger::Counts;
 
@@ -25,6 +26,45 @@ pub struct Progress {
     pub running: u64,
     /// Results cannot be stored for now; no more tasks are begun until they can.
     pub paused: bool,
+}
+
+/// Who works, and what has happened lately.
+#[derive(Clone, Debug, Default)]
+pub struct Roster {
+    /// When this was so.
+    pub at: Option<Instant>,
+    /// The workers, those that have been silent for longest first; no more than are looked at.
+    pub workers: Vec<WorkerState>,
+    /// How long a worker may be silent before its tasks are given to others.
+    pub lease_ttl: Duration,
+    /// How often workers are to be heard of.
+    pub heartbeat_interval: Duration,
+    /// What has happened, the latest last.
+    pub happenings: Vec<Happening>,
+}
+
+/// A worker, as a looker-on sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerState {
+    /// Its name and machine.
+    pub name: String,
+    /// How many tasks it runs at a time.
+    pub slots: u32,
+    /// How many tasks it holds.
+    pub leases: usize,
+    /// How long it had been silent then.
+    pub silence: Duration,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Happening {
+    /// How long ago it was then.
+    pub ago: Duration,
+    /// What, for people.
+    pub what: String,
+    /// Whether something went wrong.
+    pub bad: bool,
 }
 
 /// How the fleet ended, if nothing went wrong.

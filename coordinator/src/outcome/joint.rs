@@ -8,7 +8,7 @@ use results::{Footer, Location, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
-use super::{Outcome, Tabled, failure, metrics, question, show};
+use super::{Depth, Outcome, Tabled, failure, metrics, question, show};
 use crate::exit::{Exit, Failure, OrExit};
 
 /// One of the sweeps.
@@ -47,7 +47,7 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
     };
     let runs = sources.runs(analysed(&first.spec).iter().map(String::as_str))?;
     let tuning = Tuning::of(&runs, &question);
-    let tabled = Tabled::of(&sources, &runs, &question).map_err(failure)?;
+    let tabled = Tabled::of(&sources, &runs, &question, Depth::Paths).map_err(failure)?;
     let times = sources.runs(["time.simulate_s", "time.train_s"])?;
     text.push_str(&tabled.show(&question, tuning.as_ref(), &times, &first.spec.record));
     let files = match out {

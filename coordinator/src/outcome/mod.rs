@@ -3,15 +3,20 @@
 mod convergence;
 pub mod joint;
 mod pooled;
+mod report;
 mod show;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use analysis::{AnswerError, Question, Runs, Sources, Tune, Tuning};
+use analysis::report::{Findings, ReportData};
+use analysis::{AnswerError, Block, Question, Runs, Sources, Tune, Tuning};
 use engine::metrics::{Direction, catalogue};
 use engine::record::Record;
-use results::{COMPARISONS, CONVERGENCE, Comparison, Convergence, Location, POOLED, Pooled, Tables, WITHIN, Within};
+use results::{
+    COMPARISONS, CONVERGENCE, Comparison, Convergence, Location, POOLED, Pooled, StoreError, Tables, WITHIN, Within,
+};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
@@ -29,37 +34,121 @@ pub struct Outcome {
     pub files: Vec<PathBuf>,
 }
 
-/// Answers the sweep's question from its tables alone, and writes the answer beside them, or where the tables are told to.
+/// Answers the sweep's question from its tables alone, and writes the answer beside them, with a report. `text` is the
+/// sweep file.
 ///
 /// # Errors
-/// If the tables cannot be read or the answer not be written.
-pub fn analyse(location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome, Failure> {
-    answer(&Tables::open(location)?, location, spec, plan)
+/// If the tables cannot be read or the answer not be written. A report that cannot be made is a warning.
+pub fn analyse(location: &Location, spec: &Spec, plan: &Plan, text: &str) -> Result<Outcome, Failure> {
+    answer(&Tables::open(location)?, location, spec, plan, text)
 }
 
 /// The same from tables that are open; `location` is where their answers go.
 ///
 /// # Errors
 /// As [`analyse`].
-pub fn answer(tables: &Tables, location: &Location, spec: &Spec, plan: &Plan) -> Result<Outcome, Failure> {
-    let question_of = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
-    let mut text = question_of.unwrap_or_default();
-    let metrics = metrics(spec);
-    let runs = Runs::load(tables, columns(spec, &metrics).iter().map(String::as_str))?;
-    let Some(question) = question(spec, plan, metrics) else {
-        tables.remove_comparisons()?;
-        let blocks = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
-        let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tuning: None };
-        text.push_str(&show::blocks(&goal, &blocks));
-        text.push_str(&sensitivities(tables, &spec.metric.name)?);
-        return Ok(Outcome { text, files: Vec::new() });
+pub fn answer(tables: &Tables, location: &Location, spec: &Spec, plan: &Plan, text: &str) -> Result<Outcome, Failure> {
+    let answered = Answered::of(tables, spec, plan, Depth::Paths).map_err(failure)?;
+    let mut files = match &answered.tabled {
+        Some(tabled) => tabled.write(tables, location)?,
+        None => {
+            tables.remove_comparisons()?;
+            Vec::new()
+        }
     };
-    let tuning = Tuning::of(&runs, &question);
-    let tabled = Tabled::of(&Sources::from(tables), &runs, &question).map_err(failure)?;
-    let files = tabled.write(tables, location)?;
-    let times = Runs::load(tables, ["time.simulate_s", "time.train_s"])?;
-    text.push_str(&tabled.show(&question, tuning.as_ref(), &times, &spec.record));
-    Ok(Outcome { text, files })
+    let shown = answered.show(tables, spec)?;
+    let missing = plan.len().saturating_sub(tables.rows() as u64);
+    // Even a fault in its drawing must not lose what is known without it.
+    let report = catch_unwind(AssertUnwindSafe(|| {
+        let data = report::data(tables, spec, &answered, missing, Some(text.to_owned()))?;
+        Ok::<_, StoreError>((report::write(tables, location, &data)?, data))
+    }));
+    let sentence = match report {
+        Ok(Ok((paths, data))) => {
+            files.extend(paths);
+            format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
+        }
+        Ok(Err(error)) => without_report(&error),
+        Err(_) => without_report(&"an internal error"),
+    };
+    let question = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
+    Ok(Outcome { text: format!("{}{shown}{sentence}", question.unwrap_or_default()), files })
+}
+
+/// Says that there is no report; there is no sentence either, then.
+fn without_report(error: &dyn std::fmt::Display) -> String {
+    eprintln!("warning: the report could not be made: {error}; the tables are complete");
+    String::new()
+}
+
+/// What a report says of the tables of a sweep that may still run; nothing is written.
+///
+/// # Errors
+/// If the tables cannot be read or the question has no answer.
+pub fn report_of(tables: &Tables, spec: &Spec, plan: &Plan) -> Result<ReportData, AnswerError> {
+    let answered = Answered::of(tables, spec, plan, Depth::Seeds)?;
+    let missing = plan.len().saturating_sub(tables.rows() as u64);
+    Ok(report::data(tables, spec, &answered, missing, None)?)
+}
+
+/// How far an answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// At the seeds, which is what a report shows.
+    Seeds,
+    /// At the paths within a seed, too.
+    Paths,
+}
+
+/// The question, if there is one, and what was found.
+struct Answered {
+    metrics: Vec<(String, Direction)>,
+    question: Option<Question>,
+    tuning: Option<Tuning>,
+    /// Where there is a question.
+    tabled: Option<Tabled>,
+    /// Where there is none.
+    ranking: Vec<Block>,
+}
+
+impl Answered {
+    fn of(tables: &Tables, spec: &Spec, plan: &Plan, depth: Depth) -> Result<Answered, AnswerError> {
+        let metrics = metrics(spec);
+        let runs = Runs::load(tables, columns(spec, &metrics).iter().map(String::as_str))?;
+        let Some(question) = question(spec, plan, metrics.clone()) else {
+            let ranking = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
+            return Ok(Answered { metrics, question: None, tuning: None, tabled: None, ranking });
+        };
+        let tabled = Tabled::of(&Sources::from(tables), &runs, &question, depth)?;
+        let tuning = Tuning::of(&runs, &question);
+        Ok(Answered { metrics, tuning, tabled: Some(tabled), question: Some(question), ranking: Vec::new() })
+    }
+
+    /// For a terminal.
+    fn show(&self, tables: &Tables, spec: &Spec) -> Result<String, Failure> {
+        if let (Some(tabled), Some(question)) = (&self.tabled, &self.question) {
+            let times = Runs::load(tables, ["time.simulate_s", "time.train_s"])?;
+            return Ok(tabled.show(question, self.tuning.as_ref(), &times, &spec.record));
+        }
+        let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tuning: None };
+        let mut text = show::blocks(&goal, &self.ranking);
+        text.push_str(&sensitivities(tables, &spec.metric.name)?);
+        Ok(text)
+    }
+
+    /// For a report.
+    fn findings(&self) -> Findings {
+        let ranking = self.ranking.clone();
+        match &self.tabled {
+            None => Findings { ranking, ..Findings::default() },
+            Some(Tabled { comparisons, convergence, pooled, .. }) => Findings {
+                comparisons: comparisons.clone(),
+                convergence: convergence.clone(),
+                pooled: pooled.clone(),
+                ranking,
+            },
+        }
+    }
 }
 
 /// The answer to a question, table by table.
@@ -71,7 +160,7 @@ struct Tabled {
 }
 
 impl Tabled {
-    fn of(sources: &Sources<'_>, runs: &Runs, question: &Question) -> Result<Tabled, AnswerError> {
+    fn of(sources: &Sources<'_>, runs: &Runs, question: &Question, depth: Depth) -> Result<Tabled, AnswerError> {
         let mut pooled: Vec<Pooled> = analysis::pooled(sources, runs, question)?;
         // By run, as the paper's tables are; the arms of a run stay in their order.
         let mut cells: HashMap<String, usize> = HashMap::new();
@@ -83,7 +172,10 @@ impl Tabled {
             comparisons: analysis::compare(runs, question)?,
             convergence: analysis::convergence(sources, runs, question)?,
             pooled,
-            within: analysis::within(sources, runs, question)?,
+            within: match depth {
+                Depth::Seeds => Vec::new(),
+                Depth::Paths => analysis::within(sources, runs, question)?,
+            },
         })
     }
 

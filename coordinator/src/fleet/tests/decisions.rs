@@ -90,7 +90,9 @@ impl World {
     /// A heartbeat of a worker that holds the first attempts at these tasks.
     pub(super) fn beat(&mut self, worker: WorkerId, held: &[u64]) {
         let (reply, _) = oneshot::channel();
-        let held = held.iter().map(|index| (task(*index).run_id, 1)).collect();
+        let held_of =
+            |index: &u64| proto::Held { run_id: task(*index).run_id, attempt: 1, epoch: 0, epochs: 0, loss: None };
+        let held = held.iter().map(held_of).collect();
         self.dispatcher.handle(self.now, Message::Heartbeat { worker, held, reply });
     }
 }

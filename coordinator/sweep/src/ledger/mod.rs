@@ -207,6 +207,16 @@ impl Ledger {
         self.workers.iter().map(|(id, worker)| (*id, &worker.info, worker.leases.len()))
     }
 
+    /// The workers, those that have been silent for longest first, with the number of leases that each holds and the moment of its
+    /// last heartbeat.
+    pub fn by_silence(&self) -> impl Iterator<Item = (WorkerId, &WorkerInfo, usize, Millis)> {
+        let ttl = u64::try_from(self.config.lease_ttl.as_millis()).unwrap_or(u64::MAX);
+        self.deadlines.iter().filter_map(move |(deadline, id)| {
+            let worker = self.workers.get(id)?;
+            Some((*id, &worker.info, worker.leases.len(), Millis(deadline.0.saturating_sub(ttl))))
+        })
+    }
+
     /// Where a task is.
     pub fn phase(&self, run_id: RunId) -> Option<Phase> {
         self.slots.get(&run_id).map(|&slot| self.entry(slot).phase)

@@ -1,0 +1,118 @@
+//! Numbers for people.
+
+/// A count with thousands apart: `1,000,000`.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 run`, `2 runs`.
+pub fn plural(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number to four significant digits; an exponent only where the plain number would be hard to read, a dash for none.
+pub fn significant(number: f64) -> String {
+    let magnitude = number.abs();
+    if number.is_nan() {
+        return "-".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "∞".to_owned() } else { "-∞".to_owned() };
+    }
+    if number == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-5..1e7).contains(&magnitude) {
+        return format!("{number:.3e}");
+    }
+    // The place of the leading digit after rounding: 9.9996 is 10.00.
+    let exponent: i32 =
+        format!("{magnitude:.3e}").split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let decimals = usize::try_from(3 - exponent).unwrap_or(0);
+    format!("{number:.decimals$}")
+}
+
+/// [`significant`], and `-` for a value that is absent or not finite.
+pub fn or_dash(number: Option<f64>) -> String {
+    number.filter(|number| number.is_finite()).map_or_else(|| "-".to_owned(), significant)
+}
+
+/// A p-value: three decimals, and a bound where these would be zero.
+pub fn p_value(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// A p-value in a sentence: `p = 0.031`, `p < 0.001`.
+pub fn p_words(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+}
+
+/// An interval in brackets; a dash if a bound is missing.
+pub fn interval(low: Option<f64>, high: Option<f64>) -> String {
+    match (low, high) {
+        (Some(low), Some(high)) => format!("[{}, {}]", significant(low), significant(high)),
+        _ => "-".to_owned(),
+    }
+}
+
+/// Names as prose lists them: `a`, `a and b`, `a, b and c`; beyond `most`, how many more there are.
+pub fn list(names: &[String], most: usize) -> String {
+    let more = names.len().saturating_sub(most);
+    let mut shown: Vec<String> = names.iter().take(most).cloned().collect();
+    if more > 0 {
+        shown.push(format!("{} more", count(more as u64)));
+    }
+    match shown.split_last() {
+        None => String::new(),
+        Some((only, [])) => only.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_thousands_apart() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(number), text);
+        }
+    }
+
+    #[test]
+    fn numbers_have_four_significant_digits() {
+        for (number, text) in [
+            (0.003_176_45, "0.003176"),
+            (-0.002_514_6, "-0.002515"),
+            (9.999_96, "10.00"),
+            (56.877_59, "56.88"),
+            (123_456.0, "123456"),
+            (1.5e-9, "1.500e-9"),
+            (0.0, "0"),
+            (-0.0, "0"),
+            (f64::NAN, "-"),
+            (f64::NEG_INFINITY, "-∞"),
+        ] {
+            assert_eq!(significant(number), text);
+        }
+    }
+
+    #[test]
+    fn names_are_listed_as_prose_does() {
+        let names = ["a", "b", "c", "d"].map(str::to_owned);
+        assert_eq!(list(&names[..1], 3), "a");
+        assert_eq!(list(&names[..2], 3), "a and b");
+        assert_eq!(list(&names[..3], 3), "a, b and c");
+        assert_eq!(list(&names, 2), "a, b and 2 more");
+        assert_eq!(list(&[], 2), "");
+    }
+}

@@ -1,0 +1,266 @@
+//! `report.html`: one page that needs nothing else, no network and no script.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::data::ReportData;
+use super::figures::{Drawing, Figure, Section, sections};
+use super::number::{count, list, plural};
+use super::sentence::Answer;
+use super::table::{Column, Table};
+use super::{answer_to, headline, tables};
+
+const STYLE: &str = include_str!("style.css");
+
+/// The whole page.
+pub fn page(data: &ReportData) -> String {
+    let policy = "default-src 'none'; style-src 'unsafe-inline'";
+    document(&data.name, policy, &html! {}, &html! { main { (body(data)) } }, "").into_string()
+}
+
+/// A document around a body, with more in its head. `script` is put at its end as it is.
+pub fn document(title: &str, policy: &str, head: &Markup, body: &Markup, script: &str) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content="hedgesweep";
+                title { (title) " · hedgesweep" }
+                style { (PreEscaped(STYLE)) }
+                (head)
+            }
+            body {
+                (body)
+                @if !script.is_empty() { script { (PreEscaped(script)) } }
+            }
+        }
+    }
+}
+
+/// The report without the document around it, as the dashboard shows it too.
+pub fn body(data: &ReportData) -> Markup {
+    let answer = headline(data);
+    html! {
+        header {
+            p.kicker { "hedgesweep report" }
+            h1 { (data.name) }
+            @if let Some(question) = &data.question { p.question { (question) } }
+        }
+        section.answer aria-label="Answer" {
+            (in_words(&answer))
+            (facts(data))
+        }
+        (failures(data))
+        (comparison(data))
+        (paper(data))
+        @for section in sections(data) { (figures(&section)) }
+        (convergence(data))
+        (origin(data))
+    }
+}
+
+fn in_words(answer: &Answer) -> Markup {
+    html! {
+        p.sentence { (answer.sentence) }
+        @if let Some(hedges) = &answer.hedges { p.aside { (hedges) } }
+        @if !answer.conditions.is_empty() { p.conditions { (answer.conditions) } }
+    }
+}
+
+/// How many of what there is.
+fn facts(data: &ReportData) -> Markup {
+    let counts = &data.counts;
+    let mut all = vec![("runs", counts.runs), ("seeds", counts.seeds), ("cells", counts.cells), ("arms", counts.arms)];
+    if counts.variants > counts.arms {
+        all.push(("variants", counts.variants));
+    }
+    let bad = [("diverged", counts.diverged), ("failed", counts.failed), ("missing", counts.missing)];
+    html! {
+        dl.facts {
+            @for (name, number) in all { div { dt { (name) } dd { (count(number)) } } }
+            @for (name, number) in bad {
+                @if number > 0 { div.bad { dt { (name) } dd { (count(number)) } } }
+            }
+            @if counts.diverged + counts.failed + counts.missing == 0 { div { dt { "ended well" } dd { "all" } } }
+        }
+    }
+}
+
+fn failures(data: &ReportData) -> Markup {
+    html! {
+        @if !data.failures.is_empty() {
+            section id="failures" {
+                h2 { "What went wrong" }
+                p { "Runs without a result, by reason. Diverged runs are results: they count against their arm. Failed ones are tried again by the same command." }
+                (table(&tables::failures(&data.failures), true))
+            }
+        }
+    }
+}
+
+fn comparison(data: &ReportData) -> Markup {
+    let primary = data.primary();
+    html! {
+        section id="comparison" {
+            h2 { "Comparison" }
+            @if data.comparisons.is_empty() {
+                h3 { (primary.name) }
+                (table(&tables::ranking(&data.ranking), true))
+            } @else {
+                h3 { (primary.name) (goal(primary.direction)) }
+                (table(&tables::comparison(data, &primary.name), true))
+                p.note {
+                    "Differences are arm − baseline, paired by seed. " em { "d_z" } " is the mean difference over the SD of the differences; "
+                    em { "p" } " is that of the paired t test, adjusted by Holm over all rows of arms (and over all rows of classical hedges); the verdict is at 5%."
+                }
+                @for metric in &data.metrics[1..] {
+                    details.metric {
+                        summary {
+                            span.name { (metric.name) (goal(metric.direction)) }
+                            span.words { (answer_to(data, metric).sentence) }
+                        }
+                        (table(&tables::comparison(data, &metric.name), true))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn goal(direction: engine::metrics::Direction) -> Markup {
+    let words = match direction {
+        engine::metrics::Direction::Minimize => "smaller is better",
+        engine::metrics::Direction::Maximize => "larger is better",
+        engine::metrics::Direction::Neutral => return html! {},
+    };
+    html! { span.goal { " " (words) } }
+}
+
+fn paper(data: &ReportData) -> Markup {
+    html! {
+        @if let Some(paper) = &data.paper {
+            section id="paper" {
+                h2 { "The paper's tables, and ours" }
+                p { "Enkhbayar 2024, Kronecker-Factored Approximate Curvature Deep Hedging. Training paths of all epochs, gross of costs. "
+                    @if paper.seeds == 1 { "Ours: one seed, as in the paper." } @else { "Ours: means over " (plural(paper.seeds, "seed")) "; the paper has one." } }
+                h3 { "Table 2" }
+                (table(&tables::performance(paper), true))
+                @if !paper.tests.is_empty() {
+                    h3 { "Table 1" }
+                    (table(&tables::tests(paper), true))
+                }
+            }
+        }
+    }
+}
+
+fn figures(section: &Section) -> Markup {
+    html! {
+        section {
+            h2 { (section.title) }
+            div.figures { @for each in &section.figures { (figure(each)) } }
+            @for line in &section.absent { p.absent { (line) } }
+        }
+    }
+}
+
+fn figure(figure: &Figure) -> Markup {
+    html! {
+        figure id=(figure.id) class=[(figure.drawings.len() > 1).then_some("full")] {
+            h3 { (figure.title) }
+            div.drawings { @for each in &figure.drawings { (drawing(each)) } }
+            figcaption { (figure.caption) }
+            @if !figure.numbers.is_empty() {
+                details.numbers { summary { "Numbers" } (table(&figure.numbers, false)) }
+            }
+        }
+    }
+}
+
+fn drawing(drawing: &Drawing) -> Markup {
+    html! {
+        div.drawing {
+            @if !drawing.heading.is_empty() { h4 { (drawing.heading) } }
+            div.wide { (PreEscaped(&drawing.wide)) }
+            div.narrow { (PreEscaped(&drawing.narrow)) }
+        }
+    }
+}
+
+fn convergence(data: &ReportData) -> Markup {
+    html! {
+        @if let Some(first) = data.convergence.first() {
+            section id="convergence" {
+                h2 { "Speed" }
+                p.note { "Epochs and seconds to the validation loss at which " (first.baseline) " ends: medians over seeds, ratios to the baseline's, and 95% intervals of the median ratio. ∞: not within the epochs that it had." }
+                (table(&tables::convergence(&data.convergence), true))
+            }
+        }
+    }
+}
+
+/// Where the numbers come from.
+fn origin(data: &ReportData) -> Markup {
+    let origin = &data.provenance;
+    html! {
+        section id="origin" {
+            h2 { "Where this comes from" }
+            dl.origin {
+                div { dt { "engine" } dd { (list(&origin.engines, 4)) ", numbers' version " (origin.numeric) } }
+                @if !origin.sweep_hash.is_empty() { div { dt { "sweep" } dd { code { (origin.sweep_hash) } } } }
+                @if !origin.hosts.is_empty() { div { dt { "computed on" } dd { (list(&origin.hosts, 6)) } } }
+            }
+            details { summary { "What the metrics are" } (table(&tables::glossary(data), true)) }
+            @if let Some(file) = &data.file {
+                details { summary { "The sweep file" } pre { code { (file) } } }
+            }
+            p.note { "All of it is in the Parquet files beside this page: " code { "runs" } ", " code { "curves" } ", " code { "paths" } " and " code { "comparisons.parquet" } "." }
+        }
+    }
+}
+
+/// A table. One that stacks has a card a row on a phone; others are scrolled.
+fn table(table: &Table, stacks: bool) -> Markup {
+    html! {
+        div.scroll role="region" tabindex="0" aria-label="table" {
+            table class=[stacks.then_some("stack")] {
+                thead { tr { @for column in &table.columns { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
+                tbody {
+                    @for row in &table.rows {
+                        tr class=[row.last().filter(|last| *last == "baseline")] {
+                            @for (column, text) in table.columns.iter().zip(row) {
+                                td class=(kind(column, text)) data-label=(column.name.trim()) { (sign(&column.name, text)) span { (text) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if table.left_out > 0 { p.note { "… and " (count(table.left_out as u64)) " more rows, in the Parquet files." } }
+    }
+}
+
+/// A verdict's sign, so that it is not told by colour alone.
+fn sign(column: &str, text: &str) -> Markup {
+    match (column, text) {
+        ("verdict", "better") => html! { span.sign aria-hidden="true" { "▲ " } },
+        ("verdict", "worse") => html! { span.sign aria-hidden="true" { "▼ " } },
+        _ => html! {},
+    }
+}
+
+/// The classes of a cell.
+fn kind(column: &Column, text: &str) -> &'static str {
+    match (column.name.as_str(), text) {
+        (_, "") => "blank",
+        ("verdict", "better") => "better",
+        ("verdict", "worse") => "worse",
+        ("verdict", _) => "verdict",
+        ("arm" | "metric", _) => "name",
+        _ if column.numeric => "number",
+        _ => "plain",
+    }
+}

@@ -1,0 +1,190 @@
+//! The tables of the report, for the page and for `report.md` alike.
+
+use results::{Comparison, Convergence};
+
+use super::data::{ACROSS, DEFAULT, Failures, Paper, ReportData, interval_of};
+use super::number::{count, interval, or_dash, p_value, significant};
+use super::table::Table;
+use crate::summary::Block;
+
+/// All comparisons of a metric: cell by cell the baseline, the arms and the classical hedges, and at last what holds across cells.
+pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
+    let mut table = Table::new([
+        "cell",
+        "arm",
+        "variant",
+        "#n",
+        "#mean",
+        "#SD",
+        "#difference",
+        "#95% interval",
+        "#ratio",
+        "#d_z",
+        "#P(better)",
+        "#p (Holm)",
+        "verdict",
+    ]);
+    let rows: Vec<&Comparison> =
+        data.comparisons.iter().filter(|row| row.metric == metric && row.cell != ACROSS).collect();
+    for cell in rows.chunk_by(|left, right| left.cell == right.cell) {
+        if let Some(fullest) = cell.iter().max_by_key(|row| row.n) {
+            table.push(baseline_line(fullest));
+        }
+        cell.iter().for_each(|row| table.push(line(row)));
+    }
+    for row in data.comparisons.iter().filter(|row| row.metric == metric && row.cell == ACROSS) {
+        table.push(Vec::from_iter(["all cells".to_owned()].into_iter().chain(line(row).into_iter().skip(1))));
+    }
+    let columns = ["cell", "variant", "95% interval", "ratio", "P(better)"];
+    without_unknown(table, &columns)
+}
+
+/// The table without those of the named columns that say nothing, and without cell and variant where there is but one.
+fn without_unknown(table: Table, columns: &[&str]) -> Table {
+    let says_nothing = |name: &str| {
+        let Some(place) = table.columns.iter().position(|column| column.name == name) else { return false };
+        table.rows.iter().all(|row| row[place].is_empty() || row[place] == "-" || row[place] == DEFAULT)
+    };
+    let silent: Vec<&str> = columns.iter().copied().filter(|name| says_nothing(name)).collect();
+    let mut table = table;
+    for name in silent {
+        let place = table.columns.iter().position(|column| column.name == name);
+        if let Some(place) = place {
+            table.columns.remove(place);
+            table.rows.iter_mut().for_each(|row| drop(row.remove(place)));
+        }
+    }
+    table
+}
+
+fn baseline_line(row: &Comparison) -> Vec<String> {
+    let mut line = vec![row.cell.clone(), row.baseline.clone(), row.baseline_variant.clone(), count(row.n)];
+    line.extend([or_dash(row.baseline_mean), or_dash(row.baseline_sd)]);
+    line.extend(std::iter::repeat_n(String::new(), 6));
+    line.push("baseline".to_owned());
+    line
+}
+
+/// The interval of a difference; across cells, where means of cells have none, that of the interquartile means.
+fn bounds(row: &Comparison) -> String {
+    let across = row.iqm_diff_low.zip(row.iqm_diff_high).filter(|_| row.cell == ACROSS);
+    let (low, high) = interval_of(row).or(across).unzip();
+    interval(low, high)
+}
+
+fn line(row: &Comparison) -> Vec<String> {
+    let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
+    let mut line = vec![row.cell.clone(), row.arm.clone(), row.variant.clone(), count(row.n)];
+    line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), bounds(row)]);
+    line.extend([share(row.ratio), share(row.d_z), share(row.p_better)]);
+    line.push(row.p_holm.map_or_else(|| "-".to_owned(), p_value));
+    line.push(row.verdict.replace('_', " "));
+    line
+}
+
+/// The ranking where nothing is compared.
+pub(super) fn ranking(ranking: &[Block]) -> Table {
+    let mut table = Table::new(["cell", "arm", "variant", "#n", "#mean", "#SD"]);
+    for block in ranking {
+        for line in &block.lines {
+            table.push(vec![
+                block.cell.clone(),
+                line.arm.clone(),
+                line.variant.clone(),
+                count(line.n),
+                or_dash(line.mean),
+                or_dash(line.sd),
+            ]);
+        }
+    }
+    without_unknown(table, &["cell", "variant"])
+}
+
+/// How soon arms come to where the baseline ends.
+pub(super) fn convergence(rows: &[Convergence]) -> Table {
+    let never = |value: Option<f64>| value.map_or_else(|| "∞".to_owned(), significant);
+    // A median of whole numbers is one, or half way between two.
+    let epochs = |value: Option<f64>| value.map_or_else(|| "∞".to_owned(), |epochs| epochs.to_string());
+    let bounds = |low, high| format!("[{}, {}]", never(low), never(high));
+    let mut table = Table::new([
+        "cell",
+        "arm",
+        "variant",
+        "#n",
+        "#reached",
+        "#epochs",
+        "#baseline's epochs",
+        "#ratio",
+        "#95% interval",
+        "#seconds ratio",
+        "#p (sign)",
+    ]);
+    for row in rows {
+        let has_interval = crate::median::interval_rank(row.n as usize).is_some();
+        table.push(vec![
+            row.cell.clone(),
+            row.arm.clone(),
+            row.variant.clone(),
+            count(row.n),
+            count(row.reached),
+            epochs(row.epochs_median),
+            epochs(row.baseline_epochs_median),
+            never(row.epochs_ratio),
+            if has_interval { bounds(row.epochs_ratio_low, row.epochs_ratio_high) } else { "-".to_owned() },
+            if row.baseline_seconds_median.is_some() { never(row.seconds_ratio) } else { "-".to_owned() },
+            row.p_sign.map_or_else(|| "-".to_owned(), p_value),
+        ]);
+    }
+    without_unknown(table, &["cell", "variant"])
+}
+
+/// Why runs ended badly.
+pub(super) fn failures(failures: &[Failures]) -> Table {
+    let mut table = Table::new(["status", "#runs", "arms", "reason", "for example"]);
+    for each in failures {
+        let arms = super::number::list(&each.arms, 6);
+        table.push(vec![each.status.clone(), count(each.runs), arms, each.reason.clone(), each.example.clone()]);
+    }
+    table
+}
+
+/// The paper's Table 2 beside ours.
+pub(super) fn performance(paper: &Paper) -> Table {
+    let mut table = Table::new(["arm", "", "#P&L variance", "#mean cost", "#Sharpe ratio", "#training time (s)"]);
+    const DECIMALS: [usize; 4] = [6, 6, 4, 2];
+    for line in &paper.performance {
+        let text = |value: Option<f64>, place: usize| {
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}", decimals = DECIMALS[place]))
+        };
+        let row = |who: &str, values: [Option<f64>; 4]| {
+            let cells = values.into_iter().enumerate().map(|(place, value)| text(value, place));
+            [line.arm.clone(), who.to_owned()].into_iter().chain(cells).collect()
+        };
+        table.push(row("paper", line.printed.map(Some)));
+        table.push(row("here", line.ours));
+    }
+    table
+}
+
+/// The paper's Table 1 beside ours.
+pub(super) fn tests(paper: &Paper) -> Table {
+    let mut table = Table::new(["Welch's t of", "", "#t", "#p"]);
+    for line in &paper.tests {
+        let row = |who: &str, [t, p]: [Option<f64>; 2]| {
+            let text = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+            vec![line.of.clone(), who.to_owned(), text(t), text(p)]
+        };
+        table.push(row("paper", line.printed.map(Some)));
+        table.push(row("here", line.ours));
+    }
+    table
+}
+
+/// What each metric of the answer is.
+pub(super) fn glossary(data: &ReportData) -> Table {
+    let mut table = Table::new(["metric", "what it is", "unit"]);
+    for metric in &data.metrics {
+        table.push(vec![metric.name.clone(), metric.definition.clone(), metric.unit.clone()]);
+    }
+    table
+}

@@ -1,0 +1,71 @@
+//! The report so far: made anew from the parts as long as somebody looks, and seldom enough that it costs a tenth of one core at most.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use results::{Access, Location, Store, StoreError, Tables};
+
+use super::board::{Board, Rendered};
+use crate::outcome;
+use crate::seams::PlanRows;
+
+/// A report is made anew this often at most.
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// A report that took a second is followed by a pause of so many.
+const PAUSE: u32 = 10;
+
+/// How often it is seen whether there is anything to do.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Who has not looked for this long does not look any more.
+const ATTENTION: Duration = Duration::from_secs(15);
+
+/// How often a store that changes under its reader is opened again.
+const TRIES: usize = 5;
+
+/// Makes reports until it is dropped.
+pub(super) async fn refresh(board: Arc<Board>) {
+    let life = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let (mut number, mut parts) = (0_u64, None);
+    loop {
+        let stored = board.progress.borrow().parts;
+        if !board.is_watched(ATTENTION) || parts == Some(stored) {
+            tokio::time::sleep(TICK).await;
+            continue;
+        }
+        let began = Instant::now();
+        let making = Arc::clone(&board);
+        match tokio::task::spawn_blocking(move || make(&making)).await {
+            Ok(Ok(body)) => {
+                (number, parts) = (number + 1, Some(stored));
+                board.report.send_replace(Arc::new(Rendered { version: format!("{life}-{number}"), body }));
+            }
+            // The next part may make it whole; the sweep goes on whatever becomes of its picture.
+            Ok(Err(error)) => tracing::warn!(%error, "the dashboard's report could not be made"),
+            Err(error) => tracing::warn!(%error, "the dashboard's report could not be made"),
+        }
+        tokio::time::sleep(INTERVAL.max(began.elapsed() * PAUSE)).await;
+    }
+}
+
+/// Reads what is stored into tables of its own, and makes the report from them. Blocks.
+fn make(board: &Board) -> anyhow::Result<String> {
+    let sweep = &board.sweep;
+    let scratch = tempfile::Builder::new().prefix("hedgesweep-dashboard-").tempdir()?;
+    let folder = Location::folder(scratch.path());
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let store = Store::open(&sweep.location, &sweep.identity, Access::Read)?;
+        match store.merge_into(&folder, &PlanRows::new(&sweep.plan)) {
+            Ok(_) => break,
+            // A part was compacted away between the two.
+            Err(StoreError::Missing { .. }) if tries < TRIES => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let tables = Tables::open(&folder)?;
+    let data = outcome::report_of(&tables, &sweep.spec, &sweep.plan)?;
+    Ok(analysis::report::body(&data).into_string())
+}
