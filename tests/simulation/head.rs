@@ -88,7 +88,7 @@ impl World {
             arms: Arms::of(Arc::new(Source)),
         };
         let planner = self.tasks.planner(self.disk.done());
-        self.books.coordinator_starts(&self.disk);
+        self.books.coordinator_starts(&self.disk, self.now);
         self.head = Some(Head {
             dispatcher: Dispatcher::new(terms, planner, sender),
             began: self.now,

@@ -132,7 +132,9 @@ impl World {
         for (worker, ..) in ledger.workers() {
             let Some((node, life)) = self.books.who(worker) else { continue };
             let place = &self.nodes[node];
-            let undisturbed = place.disturbed_until < calm_since && self.books.last_awakening < calm_since;
+            // Whoever had to wait for a coordinator may still be waiting before it asks again.
+            let head_since = self.books.coordinator_began.max(self.books.last_awakening);
+            let undisturbed = place.disturbed_until < calm_since && (head_since == 0 || head_since < calm_since);
             if self.weather.is_calm() && undisturbed && place.life == life && place.is_alive() {
                 self.books.to_be_told.push((node, life));
             }

@@ -44,9 +44,6 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often to try for a blob before the tasks that need it are given back.
 const BLOB_TRIES: u32 = 4;
 
-/// How long a task may go on after its time, to end with its epoch; then it is left behind with its thread.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Numbers from 0 to 1, for the jitter of waits.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
 
@@ -371,7 +368,11 @@ impl Session {
     fn next_overdue(&self, limit: Duration) -> Option<Duration> {
         let due = |running: &super::desk::Running| {
             let asked = running.progress.cancellation() == Some(Cancellation::ByTimeout);
-            running.since.saturating_add(limit).saturating_add(if asked { PATIENCE } else { Duration::ZERO })
+            running.since.saturating_add(limit).saturating_add(if asked {
+                self.options.patience
+            } else {
+                Duration::ZERO
+            })
         };
         self.desk.running().map(|(_, running)| due(running)).min()
     }
@@ -379,19 +380,20 @@ impl Session {
     /// Asks tasks that take too long to end, and gives up those that do not. Nothing ends a thread from outside: it is
     /// left behind, and another one takes its place.
     fn end_overdue(&mut self, now: Duration, limit: Duration) {
+        let patience = self.options.patience;
         let mut stuck: Vec<(RunId, u32)> = Vec::new();
         for (run_id, running) in self.desk.running() {
             let due = running.since.saturating_add(limit);
             if now >= due {
                 running.progress.cancel(Cancellation::ByTimeout);
             }
-            if now >= due.saturating_add(PATIENCE) {
+            if now >= due.saturating_add(patience) {
                 stuck.push((run_id, running.progress.attempt()));
             }
         }
         for (run_id, attempt) in stuck {
             let message = format!(
-                "stuck: it was to end after {limit:?} and did not within {PATIENCE:?} more; its thread is left behind"
+                "stuck: it was to end after {limit:?} and did not within {patience:?} more; its thread is left behind"
             );
             self.desk.abandon(self.clerk.failure(run_id, attempt, Reason::TimedOut, message));
             self.replacements += 1;
