@@ -34,7 +34,7 @@ pub(crate) struct Process {
     pub(crate) session: Session,
     clerk: Arc<Clerk>,
     identity: Identity,
-    began: u64,
+    pub(crate) began: u64,
     idle_slots: usize,
     runs: BTreeMap<u64, Run>,
     /// Calls that are under way.
