@@ -121,6 +121,9 @@ fn describe(progress: &Progress, total: u64, rate: f64) -> String {
             parts.push(format!("{} to go", format::duration(Duration::from_secs_f64(left as f64 / rate))));
         }
     }
+    if progress.paused {
+        parts.push("paused: results cannot be stored, is the disk full?".to_owned());
+    }
     if progress.draining {
         parts.push(format!("draining, {} running", format::count(counts.leased)));
     } else if progress.workers == 0 {
@@ -146,6 +149,9 @@ mod tests {
         let mut progress = Progress { workers: 1, slots: 2, ..Progress::default() };
         progress.counts.ok = 40;
         assert_eq!(describe(&progress, 100, 2.0), "2.000/s · 30s to go · 1 worker, 2 slots");
+        progress.paused = true;
+        assert!(describe(&progress, 100, 0.0).starts_with("paused: results cannot be stored"));
+        progress.paused = false;
         progress.counts.failed = 1;
         progress.draining = true;
         progress.counts.leased = 2;

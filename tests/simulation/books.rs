@@ -72,6 +72,7 @@ pub(crate) struct Books {
     /// The rows that readers have seen with a result.
     pub(crate) seen: BTreeMap<RunId, Row>,
     pub(crate) coordinator_lives: u32,
+    pub(crate) coordinator_began: u64,
     /// When the coordinator woke up from its last sleep.
     pub(crate) last_awakening: u64,
     pub(crate) crash_while_storing: bool,
@@ -97,6 +98,7 @@ impl Books {
             kills: BTreeMap::new(),
             seen: BTreeMap::new(),
             coordinator_lives: 0,
+            coordinator_began: 0,
             last_awakening: 0,
             crash_while_storing: false,
             store_lies: false,
@@ -125,7 +127,8 @@ impl Books {
     }
 
     /// A new coordinator, which knows what is on the disk and nothing else.
-    pub(crate) fn coordinator_starts(&mut self, disk: &Disk) {
+    pub(crate) fn coordinator_starts(&mut self, disk: &Disk, now: u64) {
+        self.coordinator_began = now;
         let done = disk.done();
         self.coordinator_lives += 1;
         self.inherited = disk.strikes.clone();

@@ -82,13 +82,13 @@ impl World {
                 ..LedgerConfig::default()
             },
             rhythm: Rhythm { interval: Duration::from_secs(1), bytes: 1 << 20, records: 20 },
-            farewell: Duration::from_secs(5),
+            farewell: Duration::from_secs(8),
             objective: None,
             strikes: if forgets { Default::default() } else { self.disk.strikes.clone() },
             arms: Arms::of(Arc::new(Source)),
         };
         let planner = self.tasks.planner(self.disk.done());
-        self.books.coordinator_starts(&self.disk);
+        self.books.coordinator_starts(&self.disk, self.now);
         self.head = Some(Head {
             dispatcher: Dispatcher::new(terms, planner, sender),
             began: self.now,

@@ -34,7 +34,7 @@ pub(crate) struct Process {
     pub(crate) session: Session,
     clerk: Arc<Clerk>,
     identity: Identity,
-    began: u64,
+    pub(crate) began: u64,
     idle_slots: usize,
     runs: BTreeMap<u64, Run>,
     /// Calls that are under way.
@@ -198,7 +198,7 @@ impl World {
             (Some(_), _) => failure(Reason::HandedBack, "cancelled"),
             (None, Fate::Panics) => failure(Reason::Panic, "panicked at tasks.rs: no way"),
             (None, Fate::Refused) => failure(Reason::Refused, "no such config"),
-            (None, Fate::UnavailableAtFirst) if attempt == 1 => failure(Reason::Unavailable, "nothing to begin with"),
+            (None, Fate::UnavailableAtFirst) if attempt <= 2 => failure(Reason::Unavailable, "nothing to begin with"),
             (None, Fate::Crawls) => None,
             (None, _) if run.epoch < EPOCHS => None,
             (None, _) => {
@@ -250,7 +250,8 @@ impl World {
                 process.idle_slots -= 1;
                 place.next_run += 1;
                 let run_id = job.task().run_id;
-                let nature = self.tasks.nature(index_of(run_id));
+                let mut nature = self.tasks.nature(index_of(run_id));
+                nature.fate = nature.fate.of_attempt(place.next_run);
                 progress.set_epochs(EPOCHS);
                 process.runs.insert(place.next_run, Run { run_id, progress, began: now, epoch: 0, nature });
                 begun.push((place.next_run, index_of(run_id), nature));

@@ -29,12 +29,14 @@ pub(crate) enum Fate {
     Crawls,
     /// It goes on for ever.
     Hangs,
+    /// It ends in another way whenever it is tried: not every machine is sound.
+    Fickle,
 }
 
 impl Fate {
     pub(crate) fn fault(self) -> Option<Fault> {
         match self {
-            Fate::Ok => None,
+            Fate::Ok | Fate::Fickle => None,
             Fate::Diverges => Some(Fault::Diverged),
             Fate::Panics => Some(Fault::PanickingTask),
             Fate::Refused => Some(Fault::Refused),
@@ -43,6 +45,13 @@ impl Fate {
             Fate::Crawls => Some(Fault::CrawlingTask),
             Fate::Hangs => Some(Fault::HangingTask),
         }
+    }
+
+    /// How an attempt ends.
+    pub(crate) fn of_attempt(self, attempt: u64) -> Fate {
+        let fickle =
+            [Fate::Ok, Fate::Panics, Fate::Ok, Fate::Refused, Fate::UnavailableAtFirst, Fate::Ok, Fate::Crawls];
+        if self == Fate::Fickle { fickle[(attempt % fickle.len() as u64) as usize] } else { self }
     }
 
     /// Whether every attempt ends without a result.
@@ -73,6 +82,7 @@ impl Tasks {
             (Fate::Kills, 0.008),
             (Fate::Crawls, 0.008),
             (Fate::Hangs, 0.006),
+            (Fate::Fickle, 0.06),
         ];
         let nature = |_| {
             let mut point = dice.unit();

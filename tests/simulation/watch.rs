@@ -132,8 +132,11 @@ impl World {
         for (worker, ..) in ledger.workers() {
             let Some((node, life)) = self.books.who(worker) else { continue };
             let place = &self.nodes[node];
-            let undisturbed = place.disturbed_until < calm_since && self.books.last_awakening < calm_since;
-            if self.weather.is_calm() && undisturbed && place.life == life && place.is_alive() {
+            // Whoever had to wait for a coordinator may still be waiting before it asks again.
+            let head_since = self.books.coordinator_began.max(self.books.last_awakening);
+            let undisturbed = place.disturbed_until < calm_since && (head_since == 0 || head_since < calm_since);
+            let settled = place.process.as_ref().is_some_and(|process| process.began + 20_000 < self.now);
+            if self.weather.is_calm() && undisturbed && place.life == life && settled {
                 self.books.to_be_told.push((node, life));
             }
         }

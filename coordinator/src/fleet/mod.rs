@@ -105,7 +105,8 @@ impl Default for FleetOptions {
             store_interval: Duration::from_secs(1),
             store_bytes: 32 << 20,
             store_records: 20_000,
-            farewell: Duration::from_secs(5),
+            // A heartbeat and more: who does not ask for tasks hears of the end by that.
+            farewell: Duration::from_secs(8),
             objective: None,
         }
     }

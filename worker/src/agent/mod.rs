@@ -53,6 +53,8 @@ pub struct AgentOptions {
     pub exit_when_done: bool,
     /// How long a shutdown may take.
     pub grace: Duration,
+    /// How long a task may go on after its time, to end with its epoch; then it is left behind with its thread.
+    pub patience: Duration,
     /// How long to wait before a call is repeated.
     pub backoff: Backoff,
     /// How long the coordinator may let a lease call wait for tasks.
@@ -72,6 +74,7 @@ impl AgentOptions {
             slots: slots.max(1),
             exit_when_done: false,
             grace: Duration::from_secs(25),
+            patience: Duration::from_secs(10),
             backoff: Backoff::default(),
             lease_wait: Duration::from_secs(20),
             unacknowledged_bytes: 64 << 20,

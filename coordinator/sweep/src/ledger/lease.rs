@@ -90,7 +90,8 @@ impl Ledger {
     ///   lease is so young that it may be on its way.
     /// - A task that waits here although the worker holds it (its lease was lost on the way, or it is another
     ///   coordinator's) is leased to it: its work is not to be done twice.
-    /// - A task whose result is durable is cancelled, and so is one that the finished plan does not have.
+    /// - A task whose result is durable is cancelled, and so is one that the finished plan does not have. When everything has
+    ///   ended, whatever is held is cancelled, and no more is to be taken.
     /// - A task that another worker has the lease of runs on: the first to finish wins.
     ///
     /// # Errors
@@ -108,6 +109,7 @@ impl Ledger {
         known.deadline = deadline;
         known.beats += 1;
         let mut cancel = Vec::new();
+        let finished = self.is_finished();
         for &(run_id, attempt) in held {
             let Some(&slot) = self.slots.get(&run_id) else {
                 // A plan that is still being drawn up may come to it yet.
@@ -122,13 +124,18 @@ impl Ledger {
                 }
                 Phase::Queued => self.adopt(now, worker, slot, attempt),
                 Phase::Done(_) => cancel.push(run_id),
+                Phase::Failed if finished => cancel.push(run_id),
                 Phase::Leased(_) | Phase::Storing | Phase::Failed => {}
             }
         }
         for slot in self.missing(now, worker) {
             self.lose(slot, worker);
         }
-        Ok(Directives { cancel, drain: self.draining, next: now.after(self.config.heartbeat_interval) })
+        Ok(Directives {
+            cancel,
+            drain: self.draining || self.is_finished(),
+            next: now.after(self.config.heartbeat_interval),
+        })
     }
 
     /// Does what is due at `now`: the leases of workers that were silent for too long return, and their attempts count.

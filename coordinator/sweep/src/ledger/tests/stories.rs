@@ -396,3 +396,20 @@ fn a_task_that_times_out_on_whoever_runs_it_is_given_up_backups_or_not() {
         attempt = backup.attempt;
     }
 }
+
+#[test]
+fn when_everything_has_ended_whoever_is_still_at_work_is_told_to_stop() {
+    let mut ledger = ledger(1);
+    ledger.close();
+    let (a, b) = (join(&mut ledger, 0, "a"), join(&mut ledger, 0, "b"));
+    ledger.lease(Millis(0), a, 1).unwrap();
+    ledger.back_up(Millis(0), b, run_id(0)).unwrap().unwrap();
+    let Decision::GiveUp { receipt, .. } = ledger.report(a, run_id(0), 1, failed(FailureReason::Panic)) else {
+        panic!()
+    };
+    let before = ledger.heartbeat(Millis(0), b, &[(run_id(0), 2)]).unwrap();
+    assert!(!before.drain && before.cancel.is_empty(), "its result would still be better than a failure");
+    ledger.stored(receipt);
+    let after = ledger.heartbeat(Millis(0), b, &[(run_id(0), 2)]).unwrap();
+    assert!(after.drain && after.cancel == [run_id(0)]);
+}
