@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -76,6 +77,9 @@ pub struct RunArgs {
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Answer /healthz, /readyz and /metrics (Prometheus) at this address, in plain HTTP; they say nothing of the tasks
+    #[arg(long, value_name = "ADDR")]
+    pub ops_listen: Option<SocketAddr>,
     /// Who is admitted.
     #[command(flatten)]
     pub admission: AdmissionArgs,

@@ -1,11 +1,13 @@
 //! Whole-system tests: the real binaries, real files, real signals.
 
 mod bad_input;
+mod durability;
 mod equivalence;
 mod extend;
 mod fleet;
 mod hedging;
 mod interop;
+mod ops;
 mod plan;
 mod replay;
 mod siege;

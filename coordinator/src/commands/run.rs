@@ -23,6 +23,7 @@ use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::Interrupts;
+use crate::ops;
 use crate::outcome;
 use crate::progress::Reporter;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
@@ -234,6 +235,10 @@ fn compute(
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
         if let Some((gate, address)) = gate.zip(fleet.local_addr()) {
             eprintln!("listening on {address}: {}", gate.invitation(address));
+        }
+        if let Some(address) = args.ops_listen {
+            let address = ops::serve(address, fleet.progress(), store.meter())?;
+            eprintln!("operations at http://{address}: /healthz /readyz /metrics");
         }
         let reporter = Reporter::start(fleet.progress(), tally.tasks_to_do(plan), args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use engine::RunId;
 use engine::record::{Provenance, RunOutput};
 use proto::{Reason, Verdict};
 use sweep::ledger::{Decision, Event, FailureReason, Finish, Ledger, LedgerConfig, Millis, Phase, Reported, WorkerId};
@@ -136,6 +137,10 @@ impl Dispatcher {
                     self.told.insert(worker);
                 }
                 let _ = reply.send(directives);
+            }
+            Message::Locate { run_ids, reply } => {
+                let index = |run_id: &RunId| self.ledger.task(*run_id).map(|task| task.index);
+                let _ = reply.send(run_ids.iter().map(index).collect());
             }
             Message::Report { worker, reports, bytes, reply } => self.report(worker, reports, bytes, reply),
         }

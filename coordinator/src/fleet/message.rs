@@ -23,6 +23,11 @@ pub(super) enum Message {
         held: Vec<(RunId, u32)>,
         reply: oneshot::Sender<Result<Directives, UnknownWorker>>,
     },
+    /// Which tasks of the plan these are; `None` for none.
+    Locate {
+        run_ids: Vec<RunId>,
+        reply: oneshot::Sender<Vec<Option<u64>>>,
+    },
     Report {
         worker: WorkerId,
         reports: Vec<Delivered>,

@@ -23,6 +23,7 @@ mod progress;
 mod seam;
 mod server;
 mod service;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ pub use gate::{Gate, Tls};
 pub use progress::{FleetError, Progress, Summary};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
+pub use shape::Shape;
 
 use dispatcher::{Dispatcher, Terms};
 use driver::Driver;

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use engine::record::Record;
 use engine::{Preset, RunRecord, Value};
 
+use super::shape::Shape;
+
 /// Durable storage for what runs leave behind.
 pub trait Sink: Send + 'static {
     /// Stores records. They are durable when this returns `Ok`; after an error none, some or all of them may be, and
@@ -56,6 +58,9 @@ pub trait TaskSource: Send + Sync + 'static {
 
     /// A task's complete config as JSON.
     fn config_json(&self, index: u64) -> String;
+
+    /// How much a task's run leaves behind.
+    fn shape(&self, index: u64) -> Shape;
 
     /// The content of a blob that a task's config names by its digest.
     fn blob(&self, digest: &str) -> Option<Bytes>;
