@@ -90,6 +90,9 @@ pub struct RunArgs {
     /// How log lines look
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+    /// Answer /healthz, /readyz and /metrics (Prometheus) at this address, in plain HTTP; they say nothing of the tasks
+    #[arg(long, value_name = "ADDR")]
+    pub ops_listen: Option<SocketAddr>,
     /// Who is admitted.
     #[command(flatten)]
     pub admission: AdmissionArgs,

@@ -8,6 +8,10 @@ use worker::{AgentError, AgentOptions, AgentSummary, EngineRunner, Shutdown, Shu
 
 use crate::fleet::Fleet;
 
+/// How many bytes of results may wait to be stored. Less than a remote worker's: here they are in memory twice, with the
+/// worker and with the coordinator. It is two parts of the smallest results, one in the making and one being stored.
+const UNACKNOWLEDGED_BYTES: usize = 32 << 20;
+
 /// Embedded workers at work.
 pub struct Embedded {
     agent: Option<(JoinHandle<Result<AgentSummary, AgentError>>, ShutdownHandle)>,
@@ -21,7 +25,12 @@ pub fn start(fleet: &Fleet, slots: usize) -> Embedded {
     let (handle, shutdown): (ShutdownHandle, Shutdown) = ShutdownHandle::new();
     // Whoever waits for a drain waits here, not at a supervisor's deadline: running tasks have all the time they need.
     let grace = Duration::from_secs(366 * 24 * 3600);
-    let options = AgentOptions { exit_when_done: true, grace, ..AgentOptions::new("embedded", slots) };
+    let options = AgentOptions {
+        exit_when_done: true,
+        grace,
+        unacknowledged_bytes: UNACKNOWLEDGED_BYTES,
+        ..AgentOptions::new("embedded", slots)
+    };
     let agent = worker::run(fleet.connector().channel(), options, Arc::new(EngineRunner::default()), shutdown);
     Embedded { agent: Some((tokio::spawn(agent), handle)) }
 }

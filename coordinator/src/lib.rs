@@ -9,6 +9,8 @@ pub mod exit;
 pub mod fleet;
 pub mod format;
 pub mod interrupt;
+pub mod meter;
+pub mod ops;
 pub mod outcome;
 pub mod progress;
 pub mod seams;

@@ -2,27 +2,35 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use engine::record::Record;
 use engine::{Preset, RunId, RunRecord, Value};
 use results::{PlanTable, RowLabels, Store, StoreError, SweptColumn, SweptKind};
-use sweep::plan::Plan;
+use sweep::plan::{Plan, Run};
 
-use crate::fleet::{Sink, SinkError, Strikes, TaskSource};
+use crate::fleet::{Shape, Sink, SinkError, Strikes, TaskSource};
+use crate::meter::Meter;
+
+/// How many configs are remembered as text.
+const TEMPLATES: usize = 256;
 
 /// The plan as the fleet sees it.
 pub struct PlanTasks {
     plan: Arc<Plan>,
     record: Record,
     blobs: HashMap<String, Bytes>,
+    /// The text of a config behind its seed, by arm, variant and cell. Runs that differ in nothing but their seed come one
+    /// after the other, and to write a config takes longer than to store it.
+    templates: Mutex<HashMap<(u32, u32, u32), Arc<str>>>,
 }
 
 impl PlanTasks {
     /// The tasks of a plan, with the content of the blobs that its configs name.
     pub fn new(plan: Arc<Plan>, record: Record, blobs: HashMap<String, Bytes>) -> PlanTasks {
-        PlanTasks { plan, record, blobs }
+        PlanTasks { plan, record, blobs, templates: Mutex::default() }
     }
 }
 
@@ -48,7 +56,26 @@ impl TaskSource for PlanTasks {
     }
 
     fn config_json(&self, index: u64) -> String {
-        self.plan.config(index).to_json().to_string()
+        let Run { arm, variant, cell, seed } = self.plan.get(index);
+        let place = (arm, variant, cell);
+        let head = format!("{{\"seed\":{seed}");
+        // Templates are whole, or not there.
+        let mut templates = self.templates.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tail) = templates.get(&place) {
+            return head + tail;
+        }
+        let text = self.plan.config(index).to_json().to_string();
+        if let Some(tail) = text.strip_prefix(&head).filter(|tail| tail.starts_with([',', '}'])) {
+            if templates.len() >= TEMPLATES {
+                templates.clear();
+            }
+            templates.insert(place, tail.into());
+        }
+        text
+    }
+
+    fn shape(&self, index: u64) -> Shape {
+        Shape::of(&self.plan.config(index))
     }
 
     fn blob(&self, digest: &str) -> Option<Bytes> {
@@ -121,19 +148,45 @@ impl PlanTable for PlanRows<'_> {
 
 /// The store, shared by the fleet, which fills it, and the merge, which reads it afterwards.
 #[derive(Clone)]
-pub struct SharedStore(Arc<Mutex<Store>>);
+pub struct SharedStore {
+    store: Arc<Mutex<Store>>,
+    meter: Arc<Meter>,
+}
 
 impl SharedStore {
     /// Shares a store.
     pub fn new(store: Store) -> SharedStore {
-        SharedStore(Arc::new(Mutex::new(store)))
+        SharedStore { store: Arc::new(Mutex::new(store)), meter: Arc::default() }
     }
 
     /// Does something with the store that blocks.
     pub fn with<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
         // A panic in an append leaves the store as it was before it: every change is made at its end.
-        let mut store = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut store)
+    }
+
+    /// What was measured of what was stored.
+    pub fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.meter)
+    }
+
+    /// Stores records, and measures.
+    fn append_now(&self, records: &[RunRecord]) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let stored = self.with(|store| store.append(records));
+        match &stored {
+            Ok(()) => {
+                self.meter.store.observe(began.elapsed());
+                for record in records {
+                    let provenance = &record.output.provenance;
+                    let times = [provenance.simulate_s, provenance.train_s, provenance.evaluate_s];
+                    self.meter.record(provenance.attempt, times.into_iter().flatten().reduce(|sum, time| sum + time));
+                }
+            }
+            Err(_) => self.meter.store_failed(),
+        }
+        stored
     }
 }
 
@@ -146,7 +199,7 @@ impl Sink for SharedStore {
         let store = self.clone();
         let count = records.len();
         let stored: Result<Result<(), StoreError>, _> =
-            tokio::task::spawn_blocking(move || store.with(|store| store.append(&records))).await;
+            tokio::task::spawn_blocking(move || store.append_now(&records)).await;
         stored.map_err(SinkError::new)?.map_err(sink_error)?;
         tracing::debug!(records = count, "part stored");
         Ok(())
@@ -156,5 +209,36 @@ impl Sink for SharedStore {
         let store = self.clone();
         let kept = tokio::task::spawn_blocking(move || store.with(|store| store.keep_strikes(&strikes))).await;
         kept.map_err(SinkError::new)?.map_err(sink_error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::weights::WeightFiles;
+
+    #[test]
+    fn a_configs_text_is_the_configs_own_whatever_was_asked_before() {
+        let file = "name: texts
+preset: paper
+seeds: [0, 7, 9223372036854775807]
+parameters:
+  market.xi: {min: 0.1, max: 0.9, count: 200}
+arms:
+  adam: {parameters: {optimizer.kind: {value: adam}, optimizer.lr: {values: [1e-3, 1e-2]}}}
+  sgd: {parameters: {optimizer.kind: {value: sgd}}}
+";
+        let mut weights = WeightFiles::beside(Path::new("texts.yaml"));
+        let (spec, _) = sweep::spec::parse(file, "texts.yaml", &[], &mut weights).unwrap();
+        let plan = Arc::new(Plan::build(&spec).unwrap());
+        let tasks = PlanTasks::new(Arc::clone(&plan), Record::default(), HashMap::new());
+        // In order, backwards, and in strides, so that templates come and go.
+        let length = plan.len();
+        let orders = (0..length).chain((0..length).rev()).chain((0..length).map(|index| index * 997 % length));
+        for index in orders {
+            assert_eq!(tasks.config_json(index), plan.config(index).to_json().to_string(), "{index}");
+        }
     }
 }

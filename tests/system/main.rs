@@ -3,11 +3,13 @@
 mod bad_input;
 mod chaos;
 mod compare;
+mod durability;
 mod equivalence;
 mod extend;
 mod fleet;
 mod hedging;
 mod interop;
+mod ops;
 mod plan;
 mod replay;
 mod report;

@@ -2,11 +2,13 @@
 //!
 //! The plan is walked in windows of so many bytes of results. Within a window every row group that holds one of its
 //! runs is decoded once; parts are written nearly in the plan's order, so neighbouring windows find most of their row
-//! groups in the cache.
+//! groups in the cache. While a window is written the next one is read, on a thread of its own.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::{panic, thread};
 
 use engine::metrics::catalogue;
 use engine::{RunRecord, Status, Value};
@@ -121,19 +123,6 @@ impl Store {
 
 type Sink<'a, 'b> = Table<&'a mut Upload<'b>>;
 
-struct Merge<'a, 'b> {
-    store: &'a Store,
-    plan: &'a dyn PlanTable,
-    cache: Cache<'a>,
-    runs: Sink<'a, 'b>,
-    curves: Sink<'a, 'b>,
-    paths: Sink<'a, 'b>,
-    samples: Sink<'a, 'b>,
-    /// Entries of the index that have had a row: in the narrow tables a run that the plan has twice appears once.
-    seen: Vec<bool>,
-    summary: MergeSummary,
-}
-
 /// A run of a window, and its entry in the index.
 struct Wanted {
     index: u64,
@@ -141,79 +130,59 @@ struct Wanted {
     place: Place,
 }
 
-impl<'a, 'b> Merge<'a, 'b> {
-    fn fill(
-        store: &'a Store,
-        plan: &'a dyn PlanTable,
-        uploads: &'a mut [Upload<'b>],
-    ) -> Result<MergeSummary, StoreError> {
-        let broken = |error: PolarsError| StoreError::damaged(store.folder.root(), error.to_string());
-        let [samples, paths, curves, runs] = uploads else { unreachable!("four tables, four uploads") };
-        let table = |sink, columns, rows| Table::new(sink, columns, rows, store.footer.pairs(&[])).map_err(broken);
-        let mut merge = Merge {
-            store,
-            plan,
-            cache: Cache::new(store, WINDOW_BYTES),
-            runs: table(runs, run_columns(plan), RUN_ROWS)?,
-            curves: table(curves, curve_columns(), CURVE_ROWS)?,
-            paths: table(paths, path_columns(), CURVE_ROWS)?,
-            samples: table(samples, sample_columns(), SAMPLE_ROWS)?,
-            seen: vec![false; store.index().len()],
-            summary: MergeSummary::default(),
-        };
-        let mut next = 0;
-        while next < plan.len() {
-            let window = merge.window(&mut next);
-            merge.write(&window, &broken)?;
+/// A window of the plan with its results.
+struct Window {
+    wanted: Vec<Wanted>,
+    /// By their entries.
+    records: HashMap<u32, Arc<RunRecord>>,
+}
+
+/// Reads the results of one window of the plan after the other.
+struct Reader<'a> {
+    store: &'a Store,
+    plan: &'a dyn PlanTable,
+    cache: Cache<'a>,
+    /// The first run of the next window.
+    next: u64,
+    /// Runs of the plan of which nothing is stored.
+    missing: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(store: &'a Store, plan: &'a dyn PlanTable) -> Reader<'a> {
+        Reader { store, plan, cache: Cache::new(store, WINDOW_BYTES), next: 0, missing: 0 }
+    }
+
+    /// Reads to the end of the plan, or until nobody wants more.
+    fn read(mut self, windows: &SyncSender<Window>) -> Result<Reader<'a>, StoreError> {
+        while self.next < self.plan.len() {
+            let wanted = self.window();
+            let records = self.fetch(&wanted)?;
+            if windows.send(Window { wanted, records }).is_err() {
+                break;
+            }
         }
-        let mut summary = merge.summary;
-        summary.orphans = merge.seen.iter().filter(|seen| !**seen).count() as u64;
-        (summary.peak_bytes, summary.groups_decoded) = (merge.cache.peak, merge.cache.decoded);
-        (summary.runs, summary.curves) = (merge.runs.rows(), merge.curves.rows());
-        (summary.paths, summary.samples) = (merge.paths.rows(), merge.samples.rows());
-        for table in [merge.runs, merge.curves, merge.paths, merge.samples] {
-            table.finish().map_err(broken)?;
-        }
-        Ok(summary)
+        Ok(self)
     }
 
     /// The next runs of the plan whose results fit into a window, at least one.
-    fn window(&mut self, next: &mut u64) -> Vec<Wanted> {
+    fn window(&mut self) -> Vec<Wanted> {
         let index = self.store.index();
         let (mut window, mut bytes) = (Vec::new(), 0);
-        while *next < self.plan.len() && bytes < WINDOW_BYTES && window.len() < WINDOW_RUNS {
-            match index.entry_of(self.plan.run_id(*next)) {
-                None => self.summary.missing += 1,
+        while self.next < self.plan.len() && bytes < WINDOW_BYTES && window.len() < WINDOW_RUNS {
+            match index.entry_of(self.plan.run_id(self.next)) {
+                None => self.missing += 1,
                 Some(entry) => {
                     let found = index.entry(entry);
                     bytes += u64::from(found.footprint);
-                    window.push(Wanted { index: *next, entry, place: found.place });
+                    window.push(Wanted { index: self.next, entry, place: found.place });
                 }
             }
-            *next += 1;
+            self.next += 1;
         }
         window
     }
 
-    fn write(&mut self, window: &[Wanted], broken: &impl Fn(PolarsError) -> StoreError) -> Result<(), StoreError> {
-        let records = self.fetch(window)?;
-        for wanted in window {
-            let record = &records[&wanted.entry];
-            match record.output.status {
-                Status::Ok => self.summary.ok += 1,
-                Status::Diverged => self.summary.diverged += 1,
-                Status::Failed => self.summary.failed += 1,
-            }
-            let plan = self.plan;
-            self.runs.push(|row| run_row(row, plan, wanted.index, record)).map_err(broken)?;
-            if !std::mem::replace(&mut self.seen[wanted.entry as usize], true) {
-                self.write_narrow(record).map_err(broken)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The records of a window by their entries.
     fn fetch(&mut self, window: &[Wanted]) -> Result<HashMap<u32, Arc<RunRecord>>, StoreError> {
         let mut places: Vec<(Place, u32)> = window.iter().map(|wanted| (wanted.place, wanted.entry)).collect();
         places.sort_by_key(|(place, _)| (place.part, place.group, place.row));
@@ -238,6 +207,75 @@ impl<'a, 'b> Merge<'a, 'b> {
             }
         }
         error
+    }
+}
+
+struct Merge<'a, 'b> {
+    plan: &'a dyn PlanTable,
+    runs: Sink<'a, 'b>,
+    curves: Sink<'a, 'b>,
+    paths: Sink<'a, 'b>,
+    samples: Sink<'a, 'b>,
+    /// Entries of the index that have had a row: in the narrow tables a run that the plan has twice appears once.
+    seen: Vec<bool>,
+    summary: MergeSummary,
+}
+
+impl<'a, 'b> Merge<'a, 'b> {
+    fn fill(
+        store: &'a Store,
+        plan: &'a dyn PlanTable,
+        uploads: &'a mut [Upload<'b>],
+    ) -> Result<MergeSummary, StoreError> {
+        let broken = |error: PolarsError| StoreError::damaged(store.folder.root(), error.to_string());
+        let [samples, paths, curves, runs] = uploads else { unreachable!("four tables, four uploads") };
+        let table = |sink, columns, rows| Table::new(sink, columns, rows, store.footer.pairs(&[])).map_err(broken);
+        let mut merge = Merge {
+            plan,
+            runs: table(runs, run_columns(plan), RUN_ROWS)?,
+            curves: table(curves, curve_columns(), CURVE_ROWS)?,
+            paths: table(paths, path_columns(), CURVE_ROWS)?,
+            samples: table(samples, sample_columns(), SAMPLE_ROWS)?,
+            seen: vec![false; store.index().len()],
+            summary: MergeSummary::default(),
+        };
+        let reader = thread::scope(|scope| {
+            // One window is written, one waits, one is read.
+            let (sender, windows) = sync_channel(1);
+            let reader = scope.spawn(move || Reader::new(store, plan).read(&sender));
+            let written = windows.iter().try_for_each(|window| merge.write(&window).map_err(broken));
+            // If writing has failed, nobody waits for what is read.
+            drop(windows);
+            let read = reader.join().unwrap_or_else(|payload| panic::resume_unwind(payload));
+            written.and(read)
+        })?;
+        let mut summary = merge.summary;
+        summary.missing = reader.missing;
+        summary.orphans = merge.seen.iter().filter(|seen| !**seen).count() as u64;
+        (summary.peak_bytes, summary.groups_decoded) = (reader.cache.peak, reader.cache.decoded);
+        (summary.runs, summary.curves) = (merge.runs.rows(), merge.curves.rows());
+        (summary.paths, summary.samples) = (merge.paths.rows(), merge.samples.rows());
+        for table in [merge.runs, merge.curves, merge.paths, merge.samples] {
+            table.finish().map_err(broken)?;
+        }
+        Ok(summary)
+    }
+
+    fn write(&mut self, window: &Window) -> Result<(), PolarsError> {
+        for wanted in &window.wanted {
+            let record = &window.records[&wanted.entry];
+            match record.output.status {
+                Status::Ok => self.summary.ok += 1,
+                Status::Diverged => self.summary.diverged += 1,
+                Status::Failed => self.summary.failed += 1,
+            }
+            let plan = self.plan;
+            self.runs.push(|row| run_row(row, plan, wanted.index, record))?;
+            if !std::mem::replace(&mut self.seen[wanted.entry as usize], true) {
+                self.write_narrow(record)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_narrow(&mut self, record: &RunRecord) -> Result<(), PolarsError> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use engine::{RunId, Value};
 
 /// A plan, as the merge sees it: a table of runs by their dense index.
-pub trait PlanTable {
+pub trait PlanTable: Sync {
     /// Number of runs.
     fn len(&self) -> u64;
 

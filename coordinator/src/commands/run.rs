@@ -24,6 +24,7 @@ use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::Interrupts;
+use crate::ops;
 use crate::outcome;
 use crate::progress::Reporter;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
@@ -276,6 +277,10 @@ fn compute(
             })
         });
         let _dashboard = dashboard.transpose()?;
+        if let Some(address) = args.ops_listen {
+            let address = ops::serve(address, fleet.progress(), store.meter())?;
+            eprintln!("operations at http://{address}: /healthz /readyz /metrics");
+        }
         let reporter = Reporter::start(fleet.progress(), total, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());
         let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());

@@ -204,6 +204,10 @@ impl Dispatcher {
                 }
                 let _ = reply.send(directives);
             }
+            Message::Locate { run_ids, reply } => {
+                let index = |run_id: &RunId| self.ledger.task(*run_id).map(|task| task.index);
+                let _ = reply.send(run_ids.iter().map(index).collect());
+            }
             Message::Report { worker, reports, bytes, reply } => self.report(worker, reports, bytes, reply),
         }
     }

@@ -34,6 +34,13 @@ pub enum Message {
         /// Its orders.
         reply: oneshot::Sender<Result<Directives, UnknownWorker>>,
     },
+    /// Which tasks of the plan these are; `None` for none.
+    Locate {
+        /// Of which runs.
+        run_ids: Vec<RunId>,
+        /// Their indices.
+        reply: oneshot::Sender<Vec<Option<u64>>>,
+    },
     /// A worker says what became of tasks.
     Report {
         /// Who.

@@ -24,6 +24,7 @@ mod progress;
 mod seam;
 mod server;
 mod service;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,7 @@ pub use group::{Part, Rhythm, Strikes};
 pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
+pub use shape::Shape;
 
 use dispatcher::{Arms, Dispatcher, Terms};
 use driver::Driver;

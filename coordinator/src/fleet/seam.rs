@@ -8,6 +8,7 @@ use engine::record::Record;
 use engine::{Preset, RunRecord, Value};
 
 use super::group::Strikes;
+use super::shape::Shape;
 
 /// Durable storage for what runs leave behind.
 pub trait Sink: Send + 'static {
@@ -71,6 +72,9 @@ pub trait TaskSource: Send + Sync + 'static {
 
     /// A task's complete config as JSON.
     fn config_json(&self, index: u64) -> String;
+
+    /// How much a task's run leaves behind.
+    fn shape(&self, index: u64) -> Shape;
 
     /// The content of a blob that a task's config names by its digest.
     fn blob(&self, digest: &str) -> Option<Bytes>;

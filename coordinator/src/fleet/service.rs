@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::fingerprint::fingerprint;
 use super::message::{Content, Delivered, LeaseReply, Message};
 use super::seam::TaskSource;
+use super::shape::Shape;
 
 /// The longest that a call may wait for tasks.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -105,6 +106,30 @@ impl Service {
             assembler.push(request.piece)?;
         }
         Ok((assembler, permits))
+    }
+}
+
+impl Service {
+    /// Holds what is reported against the configs of the tasks it is reported of.
+    async fn check_shapes(&self, reports: &mut [Delivered]) -> Result<(), Status> {
+        let with_lists: Vec<&mut Delivered> = reports
+            .iter_mut()
+            .filter(|report| matches!(&report.content, Content::Result { output, .. } if Shape::matters_to(output)))
+            .collect();
+        if with_lists.is_empty() {
+            return Ok(());
+        }
+        let run_ids = with_lists.iter().map(|report| report.run_id).collect();
+        let places = self.ask(|reply| Message::Locate { run_ids, reply }).await?;
+        for (report, place) in with_lists.into_iter().zip(places) {
+            // What is no task of this sweep is the ledger's to refuse.
+            let (Content::Result { output, .. }, Some(index)) = (&report.content, place) else { continue };
+            if let Err(problem) = self.0.source.shape(index).check(output, &self.0.record) {
+                tracing::warn!(run_id = %report.run_id, attempt = report.attempt, "a result does not fit its task: {problem}");
+                report.content = Content::Invalid(format!("the result does not fit its task: {problem}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -227,7 +252,8 @@ impl v1::fleet_server::Fleet for Service {
             let read = tokio::task::spawn_blocking(move || Batch::read(assembler, &record)).await;
             read.map_err(|error| Status::internal(error.to_string()))??
         };
-        let Batch { worker, run_ids, reports } = batch;
+        let Batch { worker, run_ids, mut reports } = batch;
+        self.check_shapes(&mut reports).await?;
         let judged = self.send(|reply| Message::Report { worker, reports, bytes, reply }).await?.await;
         let mut judged = judged.map_err(|_| not_stored())?.into_iter();
         let acknowledge = |run_id: Bytes| {

@@ -300,6 +300,30 @@ async fn a_result_without_what_the_sweep_records_is_not_taken() {
     assert_eq!(sink.records().len(), 1);
 }
 
+#[tokio::test]
+async fn a_result_that_does_not_fit_its_task_is_not_taken() {
+    let sink = Memory::default();
+    let fleet = fleet(options(), 1, &sink);
+    let mut client = client(&fleet);
+    let worker_id = join(&mut client, 1).await;
+    let Lease::Granted(grant) = lease(&mut client, worker_id).await.unwrap() else { panic!("no task") };
+    let run_id = grant.tasks[0].run_id;
+    let with_epochs = |attempt, epochs| -> v1::Report {
+        let mut output = output(0.25);
+        output.metrics.set("train.loss_final", 0.5);
+        output.curves = (1..=epochs).map(|epoch| engine::record::Epoch { epoch, ..Default::default() }).collect();
+        (&Report { run_id, attempt, outcome: Outcome::Finished(output) }).into()
+    };
+    use v1::acknowledgement::Verdict::{Invalid, Stored, Unknown};
+    assert_eq!(report(&mut client, worker_id, vec![with_epochs(1, 3)]).await.unwrap(), [Invalid]);
+    let foreign = v1::Report { run_id: Bytes::from_static(&[9; 16]), ..with_epochs(1, 3) };
+    assert_eq!(report(&mut client, worker_id, vec![foreign]).await.unwrap(), [Unknown]);
+    assert!(sink.records().is_empty());
+    let Lease::Granted(again) = lease(&mut client, worker_id).await.unwrap() else { panic!("the task is gone") };
+    assert_eq!((again.tasks[0].run_id, again.tasks[0].attempt), (run_id, 2));
+    assert_eq!(report(&mut client, worker_id, vec![with_epochs(2, 2)]).await.unwrap(), [Stored]);
+}
+
 /// Many tasks, so that grants grow, parts are cut by size, and nothing is lost between them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_that_do_nothing_flow() {

@@ -217,6 +217,11 @@ impl Ledger {
         })
     }
 
+    /// A task by its run id.
+    pub fn task(&self, run_id: RunId) -> Option<Task> {
+        self.slots.get(&run_id).map(|&slot| self.entry(slot).task)
+    }
+
     /// Where a task is.
     pub fn phase(&self, run_id: RunId) -> Option<Phase> {
         self.slots.get(&run_id).map(|&slot| self.entry(slot).phase)
