@@ -8,7 +8,7 @@ use results::{Footer, Location, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
-use super::{Depth, Outcome, Tabled, failure, metrics, question, show};
+use super::{Depth, Outcome, Tabled, columns, failure, metrics, question, show};
 use crate::exit::{Exit, Failure, OrExit};
 
 /// One of the sweeps.
@@ -35,17 +35,15 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
     }
     let sources = Sources::side_by_side(sides.iter().map(|side| (side.label.as_str(), &side.tables)));
     let metrics = metrics(&first.spec);
-    let mut text =
-        format!("{} side by side\n\n", sides.iter().map(|side| side.label.as_str()).collect::<Vec<_>>().join(", "));
+    let runs = sources.runs(columns(&first.spec, &metrics).iter().map(String::as_str))?;
+    let labels: Vec<&str> = sides.iter().map(|side| side.label.as_str()).collect();
+    let mut text = format!("{} side by side\n\n", labels.join(", "));
     let Some(question) = joint_question(sides, metrics) else {
-        let runs = sources.runs(analysed(&first.spec).iter().map(String::as_str))?;
-        let blocks = analysis::ranking(&runs, &first.spec.metric.name, first.spec.metric.goal);
-        let heading =
-            show::Heading { metric: &first.spec.metric.name, direction: first.spec.metric.goal, tuning: None };
-        text.push_str(&show::blocks(&heading, &blocks));
+        let (metric, direction) = (&first.spec.metric.name, first.spec.metric.goal);
+        let blocks = analysis::ranking(&runs, metric, direction);
+        text.push_str(&show::blocks(&show::Heading { metric, direction, tuning: None }, &blocks));
         return Ok(Outcome { text, files: Vec::new() });
     };
-    let runs = sources.runs(analysed(&first.spec).iter().map(String::as_str))?;
     let tuning = Tuning::of(&runs, &question);
     let tabled = Tabled::of(&sources, &runs, &question, Depth::Paths).map_err(failure)?;
     let times = sources.runs(["time.simulate_s", "time.train_s"])?;
@@ -58,11 +56,6 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
         }
     };
     Ok(Outcome { text, files })
-}
-
-/// The columns that the answer reads.
-fn analysed(spec: &Spec) -> Vec<String> {
-    super::columns(spec, &metrics(spec))
 }
 
 /// The first sweep's question, asked of all arms of all sweeps.
