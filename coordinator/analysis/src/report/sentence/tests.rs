@@ -1,4 +1,5 @@
 use super::*;
+use crate::summary::Block;
 use crate::summary::Line;
 
 fn metric(name: &str, direction: Direction) -> Metric {
