@@ -11,7 +11,7 @@ use engine::metrics::Direction;
 use results::Comparison;
 
 use super::data::{ACROSS, Metric, Tuning, is_hedge, named};
-use super::number::{list, plural, significant};
+use super::number::{count, list, plural, significant};
 use conditions::conditions;
 use numbers::{capital, goal, numbers, numbers_across, power, signed, spread, too_few};
 use tally::{Places, Tally};
@@ -33,6 +33,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The same while runs are missing: it says so, and that it is no test yet.
+    pub(super) fn so_far(self, runs: u64, of: u64) -> Answer {
+        let sentence = format!("So far, with {} of {}: {}", count(runs), plural(of, "run"), self.sentence);
+        let caution = "With runs missing, other variants may still be chosen, and a p-value that is looked at while results come is not that \
+                       of one test.";
+        Answer { sentence, conditions: format!("{caution} {}", self.conditions).trim_end().to_owned(), ..self }
+    }
+
     /// All of it as one paragraph.
     pub fn paragraph(&self) -> String {
         let parts = [Some(self.sentence.as_str()), self.hedges.as_deref(), Some(self.conditions.as_str())];

@@ -133,6 +133,13 @@ fn conditions_name_tuning_budgets_and_the_shared_paths() {
 }
 
 #[test]
+fn while_runs_are_missing_the_sentence_says_that_it_is_no_test_yet() {
+    let answer = said(&[row("kfac", "better")]).so_far(190, 900);
+    assert!(answer.sentence.starts_with("So far, with 190 of 900 runs: kfac beats adam"), "{}", answer.sentence);
+    assert!(answer.conditions.starts_with("With runs missing,"), "{}", answer.conditions);
+}
+
+#[test]
 fn before_anything_is_known_the_sentence_says_so() {
     assert_eq!(
         said(&[]).sentence,
