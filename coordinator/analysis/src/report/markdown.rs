@@ -99,11 +99,13 @@ fn table(text: &mut String, table: &Table) {
     text.push('\n');
 }
 
-/// Names may hold what Markdown would take for emphasis.
+/// Names may hold what Markdown would take for emphasis or for HTML; `p < 0.001` is neither.
 fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '`' | '<' | '[' | ']') {
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let begins_a_tag = character == '<' && characters.peek().is_some_and(|next| !next.is_whitespace());
+        if begins_a_tag || matches!(character, '*' | '`' | '[' | ']') {
             safe.push('\\');
         }
         safe.push(character);

@@ -30,10 +30,12 @@ pub use sentence::{Answer, Asked, answer, ranking_answer};
 
 /// The answer to the primary endpoint.
 pub fn headline(data: &ReportData) -> Answer {
-    if data.baseline.is_none() {
-        return ranking_answer(data.primary(), &data.ranking);
-    }
-    answer_to(data, data.primary())
+    let answer = match data.baseline {
+        None => ranking_answer(data.primary(), &data.ranking),
+        Some(_) => answer_to(data, data.primary()),
+    };
+    let counts = &data.counts;
+    if counts.missing == 0 { answer } else { answer.so_far(counts.runs, counts.runs + counts.missing) }
 }
 
 /// The answer to one of the metrics of a comparison.

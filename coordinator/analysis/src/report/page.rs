@@ -77,7 +77,10 @@ fn facts(data: &ReportData) -> Markup {
     if counts.variants > counts.arms {
         all.push(("variants", counts.variants));
     }
-    let bad = [("diverged", counts.diverged), ("failed", counts.failed), ("missing", counts.missing)];
+    if counts.missing > 0 {
+        all.push(("missing", counts.missing));
+    }
+    let bad = [("diverged", counts.diverged), ("failed", counts.failed)];
     html! {
         dl.facts {
             @for (name, number) in all { div { dt { (name) } dd { (count(number)) } } }
@@ -106,7 +109,9 @@ fn comparison(data: &ReportData) -> Markup {
     html! {
         section id="comparison" {
             h2 { "Comparison" }
-            @if data.comparisons.is_empty() {
+            @if data.comparisons.is_empty() && data.ranking.is_empty() {
+                p.note { "There is no pair of an arm and the baseline yet." }
+            } @else if data.comparisons.is_empty() {
                 h3 { (primary.name) }
                 (table(&tables::ranking(&data.ranking), true))
             } @else {

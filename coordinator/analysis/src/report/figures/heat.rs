@@ -65,13 +65,13 @@ fn draw(heat: &Heat, scale: Scale, direction: Direction, whole: f64) -> Svg {
         for (column, median) in medians.iter().enumerate() {
             let corner = (left + column as f64 * side, y);
             let size = (side - 1.0, height - 1.0);
-            let Some(median) = median else {
+            let Some(median) = median.filter(|median| median.is_finite()) else {
                 svg.rect(corner, size, "void");
                 continue;
             };
-            let (fill, dark) = shade(*median);
+            let (fill, dark) = shade(median);
             svg.filled_rect(corner, size, "cell", &fill);
-            let text = short(*median);
+            let text = short(median);
             if width(&text, FONT) <= side - 4.0 {
                 let class = if dark { "t on-light" } else { "t on-dark" };
                 svg.text((corner.0 + 0.5 * side, y + 0.5 * height + 4.0), Anchor::Middle, class, &text);

@@ -1,4 +1,5 @@
 use super::*;
+use crate::summary::Block;
 use crate::summary::Line;
 
 fn metric(name: &str, direction: Direction) -> Metric {
@@ -129,6 +130,13 @@ fn conditions_name_tuning_budgets_and_the_shared_paths() {
     Each arm's variant was chosen by validation.loss on 10 seeds and confirmed on the others, which are the ones counted here. Every arm had 3 variants to choose from. Replicates are seeds, and all seeds of a cell are scored on one test set: intervals and p-values hold given these paths.
     Nothing was tuned: each arm runs as it is configured. Replicates are seeds, each with its own paths and initial weights; train.sharpe is measured on training paths, so it says how training went and not how well the result hedges.
     ");
+}
+
+#[test]
+fn while_runs_are_missing_the_sentence_says_that_it_is_no_test_yet() {
+    let answer = said(&[row("kfac", "better")]).so_far(190, 900);
+    assert!(answer.sentence.starts_with("So far, with 190 of 900 runs: kfac beats adam"), "{}", answer.sentence);
+    assert!(answer.conditions.starts_with("With runs missing,"), "{}", answer.conditions);
 }
 
 #[test]
