@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use coordinator::fleet::TaskSource;
+use coordinator::fleet::{Shape, TaskSource};
 use engine::metrics::Metrics;
 use engine::record::{Provenance, Record, RunOutput};
 use engine::{Preset, RunId, Status, Value};
@@ -192,6 +192,10 @@ impl TaskSource for Source {
 
     fn config_json(&self, index: u64) -> String {
         index.to_string()
+    }
+
+    fn shape(&self, _: u64) -> Shape {
+        Shape { epochs: 0, steps: 0, train_paths: 0, validation_paths: 0, test_paths: 0 }
     }
 
     fn blob(&self, _: &str) -> Option<Bytes> {
