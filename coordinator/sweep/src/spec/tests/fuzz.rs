@@ -111,6 +111,7 @@ fn read_anything(text: &str) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "how long a test takes is whoever runs it to say")]
 fn cases() -> u32 {
     std::env::var("FUZZ_CASES").map_or(2_000, |text| text.parse().expect("FUZZ_CASES is a number"))
 }
