@@ -44,8 +44,9 @@ pub(crate) fn missing(seen: &BTreeSet<Transition>) -> Vec<Transition> {
     };
     let wanted = rows().into_iter().filter(|(state, event, after)| {
         let moves = !(state.starts_with(after) || *state == "returned" && *after == "queued");
-        // What came back waits like what is fresh.
-        *state != "returned" && *state != "unknown" && !beyond(event) && (moves || of_report(event))
+        // What came back waits like what is fresh; and who falls silent is `a`, whoever it is.
+        let told = !(*event == "silence" && state.starts_with("leased to b"));
+        *state != "returned" && *state != "unknown" && !beyond(event) && told && (moves || of_report(event))
     });
     wanted.map(|(state, event, _)| (state, event)).filter(|row| !seen.contains(row)).collect()
 }

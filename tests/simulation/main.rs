@@ -2,7 +2,8 @@
 //! around them virtual time, an unreliable network, processes that die and a disk that fills up, all from one seed.
 //!
 //! `SIMULATION_SEED=N cargo test --release -p hedgesweep-tests --test simulation one_seed -- --nocapture` runs one seed
-//! and prints what happens; `SIMULATION_SEEDS=N` runs as many seeds instead of the usual ones.
+//! and prints what happens; `SIMULATION_SEEDS=N` runs as many seeds instead of the usual ones, and `SIMULATION_FIRST=N`
+//! begins with another one than 0.
 
 mod books;
 mod coverage;
@@ -43,10 +44,11 @@ fn rerun(seed: u64) -> String {
 
 /// Goes through many seeds on all cores.
 fn for_each_seed(count: u64, look: impl Fn(u64, Outcome) + Sync) {
-    let next = AtomicU64::new(0);
+    let first = setting("SIMULATION_FIRST").unwrap_or(0);
+    let next = AtomicU64::new(first);
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= count {
+        if seed >= first + count {
             break;
         }
         look(seed, simulate(seed, None, false));
