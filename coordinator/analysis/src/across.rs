@@ -1,16 +1,18 @@
 //! A pair across its cells: the rows of cell `*`.
+//!
+//! Seeds are what is replicated here, too: a seed's value is its mean over the cells, which share its weights and paths. Two
+//! columns look at the cells instead: Wilcoxon's test of their means, and the interquartile means of all values.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use engine::metrics::Direction;
-use rand::Rng;
 use rayon::prelude::*;
 use results::Comparison;
 
-use crate::battery::{better, high, low};
+use crate::battery::{Battery, high, low};
 use crate::matched::Matched;
 use crate::source::source;
-use crate::stats::{SeedPair, hodges_lehmann, iqm_difference, mean, sd, wilcoxon};
+use crate::stats::{SeedPair, iqm_difference, mean, wilcoxon};
 
 /// The cell of rows that summarise all cells.
 pub const ALL_CELLS: &str = "*";
@@ -37,47 +39,51 @@ pub(crate) fn across<'a>(
         pairs[place].push(matched);
     }
     pairs.retain(|cells| cells.len() > 1);
-    pairs.par_iter().map(|cells| row(cells, metric, direction)).collect()
+    let of_cells = |battery: &mut Battery, cells: &Vec<&Matched>| row(battery, cells, metric, direction);
+    pairs.par_iter().map_init(Battery::default, of_cells).collect()
 }
 
-fn row(cells: &[&Matched], metric: &str, direction: Direction) -> (Comparison, Option<&'static str>) {
+fn row(
+    battery: &mut Battery,
+    cells: &[&Matched],
+    metric: &str,
+    direction: Direction,
+) -> (Comparison, Option<&'static str>) {
     let (arm, variant) = (cells[0].arm.clone(), common(cells, |cell| &cell.variant));
     let baseline_variant = common(cells, |cell| &cell.baseline_variant);
     let mut random = source(&["across", metric, &arm, &variant, &baseline_variant]);
-    let row = Comparison { arm, variant, baseline_variant, ..statistics(&mut random, cells, direction) };
-    (row, cells.iter().find_map(|cell| cell.excluded))
-}
-
-fn statistics(random: &mut impl Rng, cells: &[&Matched], direction: Direction) -> Comparison {
-    let means =
-        |side: fn(&Matched) -> &Vec<f64>| -> Vec<f64> { cells.iter().filter_map(|cell| mean(side(cell))).collect() };
-    let (arm, baseline) = (means(|cell| &cell.values), means(|cell| &cell.baseline_values));
-    let difference = |cell: &&Matched| {
-        let pairs = cell.values.iter().zip(&cell.baseline_values);
-        mean(&pairs.map(|(arm, baseline)| arm - baseline).collect::<Vec<f64>>())
-    };
-    let differences: Vec<f64> = cells.iter().filter_map(difference).collect();
-    let iqm = iqm_difference(random, &seed_pairs(cells));
+    let (values, baseline_values) = seed_means(cells);
+    let of_seeds = battery.row(&mut random, &values, &baseline_values, direction);
+    let iqm = iqm_difference(&mut random, &seed_pairs(cells));
     let interval = iqm.and_then(|iqm| iqm.interval);
-    Comparison {
+    let row = Comparison {
         cell: ALL_CELLS.to_owned(),
-        n: cells.len() as u64,
-        mean: mean(&arm),
-        baseline_mean: mean(&baseline),
-        sd: sd(&arm),
-        baseline_sd: sd(&baseline),
-        diff: mean(&differences),
-        hl_diff: hodges_lehmann(&differences),
-        p_wilcoxon: wilcoxon(&differences),
-        // Cells are no sample of cells: the share of them has no interval.
-        p_better: better(&differences, direction).map(|better| better.0),
+        arm,
+        variant,
+        baseline_variant,
+        p_wilcoxon: wilcoxon(&cells.iter().filter_map(|cell| mean(&cell.differences())).collect::<Vec<f64>>()),
         iqm: iqm.map(|iqm| iqm.arm),
         baseline_iqm: iqm.map(|iqm| iqm.baseline),
         iqm_diff: iqm.map(|iqm| iqm.arm - iqm.baseline),
         iqm_diff_low: low(interval),
         iqm_diff_high: high(interval),
-        ..Comparison::default()
+        ..of_seeds
+    };
+    (row, cells.iter().find_map(|cell| cell.excluded))
+}
+
+/// Each seed's mean over the cells, of the arm and of the baseline, for the seeds that every cell has.
+fn seed_means(cells: &[&Matched]) -> (Vec<f64>, Vec<f64>) {
+    let mut of_seeds: BTreeMap<u64, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+    for cell in cells {
+        for (seed, (value, baseline_value)) in cell.seeds.iter().zip(cell.values.iter().zip(&cell.baseline_values)) {
+            let (values, baseline_values) = of_seeds.entry(*seed).or_default();
+            values.push(*value);
+            baseline_values.push(*baseline_value);
+        }
     }
+    let whole = of_seeds.into_values().filter(|(values, _)| values.len() == cells.len());
+    whole.filter_map(|(values, baseline_values)| Some((mean(&values)?, mean(&baseline_values)?))).unzip()
 }
 
 /// The pairs of all cells, seeds by their places among all of them.

@@ -69,7 +69,7 @@ impl Battery {
 }
 
 /// The share of differences in the better direction, and its interval; `None` for a metric that has none.
-pub(crate) fn better(differences: &[f64], direction: Direction) -> Option<(f64, Interval)> {
+fn better(differences: &[f64], direction: Direction) -> Option<(f64, Interval)> {
     let is_win = |difference: &&f64| match direction {
         Direction::Minimize => **difference < 0.0,
         Direction::Maximize => **difference > 0.0,

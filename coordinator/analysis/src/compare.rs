@@ -6,7 +6,7 @@ use engine::metrics::Direction;
 use rayon::prelude::*;
 use results::Comparison;
 
-use crate::across::{ALL_CELLS, across};
+use crate::across::across;
 use crate::battery::Battery;
 pub use crate::battery::LEVEL;
 use crate::matched::Matched;
@@ -21,7 +21,7 @@ use crate::stats::holm;
 pub const MIN_PAIRS: usize = 6;
 
 /// Answers a question: one row for each metric, cell and pair, in this order, and behind a metric's cells one for each pair
-/// across them, cell [`ALL_CELLS`].
+/// across them, cell [`ALL_CELLS`](crate::ALL_CELLS).
 ///
 /// Seeds count for which both sides have the metric. With tuning, the seeds that chose are left out. Behind a cell's arms
 /// stand the classical hedges that were scored on the same test paths, as a family of their own for Holm's adjustment; the
@@ -78,10 +78,10 @@ fn cell_by_cell(all: &[Matched], metric: &str, direction: Direction) -> Vec<(Com
 
 /// A family of rows with Holm's adjustment and the verdicts, but for the one that lost seeds exclude for a row.
 fn judged(rows: Vec<(Comparison, Option<&str>)>, direction: Direction) -> Vec<Comparison> {
-    let family: Vec<f64> = rows.iter().filter_map(|(row, _)| tested(row)).collect();
+    let family: Vec<f64> = rows.iter().filter_map(|(row, _)| row.p_t).collect();
     let mut adjusted = holm(&family).into_iter();
     let judge = |(mut row, excluded): (Comparison, Option<&str>)| {
-        row.p_holm = tested(&row).and_then(|_| adjusted.next());
+        row.p_holm = row.p_t.and_then(|_| adjusted.next());
         row.verdict = match verdict(&row, direction) {
             verdict if Some(verdict) == excluded => "undefined".to_owned(),
             verdict => verdict.to_owned(),
@@ -91,17 +91,11 @@ fn judged(rows: Vec<(Comparison, Option<&str>)>, direction: Direction) -> Vec<Co
     rows.into_iter().map(judge).collect()
 }
 
-/// The p that decides: the paired t's over seeds, and across cells Wilcoxon's, since cells have no common scale.
-fn tested(row: &Comparison) -> Option<f64> {
-    if row.cell == ALL_CELLS { row.p_wilcoxon } else { row.p_t }
-}
-
-/// The verdict in words. A metric that has no better side, and differences without noise, are not judged; nor are fewer cells
-/// than could ever tell.
+/// The verdict in words. A metric that has no better side, and differences without noise, are not judged.
 fn verdict(row: &Comparison, direction: Direction) -> &'static str {
     let Some(diff) = row.diff else { return "undefined" };
     if row.n < MIN_PAIRS as u64 {
-        return if row.cell == ALL_CELLS { "undefined" } else { "too_few_seeds" };
+        return "too_few_seeds";
     }
     let Some(p) = row.p_holm else { return "undefined" };
     if p >= LEVEL {

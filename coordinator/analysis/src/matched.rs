@@ -62,6 +62,11 @@ impl Matched {
         matched
     }
 
+    /// arm − baseline.
+    pub(crate) fn differences(&self) -> Vec<f64> {
+        self.values.iter().zip(&self.baseline_values).map(|(arm, baseline)| arm - baseline).collect()
+    }
+
     fn push(&mut self, seed: u64, value: Option<f64>, baseline_value: Option<f64>) {
         let (Some(value), Some(baseline_value)) = (value, baseline_value) else { return };
         self.seeds.push(seed);

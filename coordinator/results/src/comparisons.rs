@@ -21,9 +21,8 @@ const GROUP_ROWS: usize = 65_536;
 /// A row of `comparisons.parquet`: one cell, metric and arm's variant against the baseline's. Differences are arm −
 /// baseline, bounds are those of 95% intervals. What was not computed is null.
 ///
-/// Cell `*` summarises a pair across its cells. There `n` counts cells, the statistics are those of the cells' means
-/// (`p_wilcoxon`, `p_better` and what describes them; no t, no bootstrap), `p_holm` adjusts `p_wilcoxon`, and the
-/// interquartile means are over all cells' seeds.
+/// Cell `*` summarises a pair across its cells: a seed's value there is its mean over the cells, for the seeds that every cell
+/// has. Only `p_wilcoxon` is of the cells' means, and the interquartile means are over all cells' seeds.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(missing_docs, reason = "the fields are the columns, which the documentation of results lists")]
 pub struct Comparison {
@@ -65,7 +64,7 @@ pub struct Comparison {
     pub p_better: Option<f64>,
     pub p_better_low: Option<f64>,
     pub p_better_high: Option<f64>,
-    /// Interquartile means, and the bounds of their difference by resampled seeds.
+    /// Interquartile means, and in cell `*` the bounds of their difference by resampled seeds.
     pub iqm: Option<f64>,
     pub baseline_iqm: Option<f64>,
     pub iqm_diff: Option<f64>,

@@ -3,7 +3,7 @@
 use rand::Rng;
 
 use super::normal::{normal_cdf, normal_quantile};
-use super::resample::{each_place, quantile};
+use super::resample::{each_place, quantiles};
 use super::{COVERAGE, Interval};
 
 /// Resamples of an interval: with one more, its bounds are ranks.
@@ -131,5 +131,5 @@ fn bca(statistic: f64, resampled: &mut [f64], left_out: &[f64]) -> Option<Interv
     if !low.is_finite() || !high.is_finite() {
         return None;
     }
-    Some(Interval { low: quantile(resampled, low)?, high: quantile(resampled, high)? })
+    quantiles(resampled, [low, high])
 }

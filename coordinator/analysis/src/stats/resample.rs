@@ -2,6 +2,8 @@
 
 use rand::Rng;
 
+use super::{COVERAGE, Interval};
+
 /// Draws `draws` places below `n` and shows them to `visit`, two from each word of the source.
 ///
 /// A place is the high half of 32 bits times n. Of two places one may be more probable than the other by n/2³², which is
@@ -30,8 +32,40 @@ pub(super) fn count(random: &mut impl Rng, counts: &mut [u32]) {
 ///
 /// Reorders the values.
 pub(super) fn quantile(values: &mut [f64], fraction: f64) -> Option<f64> {
-    let last = values.len().checked_sub(1)?;
-    let place = (fraction * (values.len() + 1) as f64 - 1.0).clamp(0.0, last as f64);
+    Some(partition(values, fraction)?.0)
+}
+
+/// The quantiles of a lower and a higher fraction. Reorders the values.
+pub(super) fn quantiles(values: &mut [f64], [low, high]: [f64; 2]) -> Option<Interval> {
+    let (low_value, below) = partition(values, low)?;
+    // The higher one is among what lies above the lower one.
+    let (size, above) = (values.len(), &mut values[below..]);
+    let place = rank(size, high) - below as f64;
+    Some(Interval { low: low_value, high: if place < 0.0 { low_value } else { at(above, place)? } })
+}
+
+/// Both ends of the middle 95% of the values. Reorders them.
+pub(super) fn percentiles(values: &mut [f64]) -> Option<Interval> {
+    let tail = (1.0 - COVERAGE) / 2.0;
+    quantiles(values, [tail, 1.0 - tail])
+}
+
+/// The place of a fraction among so many sorted values, from 0.
+fn rank(size: usize, fraction: f64) -> f64 {
+    (fraction * (size + 1) as f64 - 1.0).clamp(0.0, size as f64 - 1.0)
+}
+
+/// The quantile, and the place from which on no value is smaller than the value at or below it.
+fn partition(values: &mut [f64], fraction: f64) -> Option<(f64, usize)> {
+    let place = rank(values.len(), fraction);
+    Some((at(values, place)?, place as usize))
+}
+
+/// The value at a place of the sorted values, between two of them linear.
+fn at(values: &mut [f64], place: f64) -> Option<f64> {
+    if values.is_empty() {
+        return None;
+    }
     let below = place as usize;
     let (_, low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
     let low = *low;
@@ -41,12 +75,6 @@ pub(super) fn quantile(values: &mut [f64], fraction: f64) -> Option<f64> {
     }
     let high = above.iter().copied().fold(f64::INFINITY, f64::min);
     Some(low + part * (high - low))
-}
-
-/// Both ends of the middle 95% of the values. Reorders them.
-pub(super) fn percentiles(values: &mut [f64]) -> Option<super::Interval> {
-    let tail = (1.0 - super::COVERAGE) / 2.0;
-    Some(super::Interval { low: quantile(values, tail)?, high: quantile(values, 1.0 - tail)? })
 }
 
 #[cfg(test)]
@@ -75,5 +103,9 @@ mod tests {
         assert_eq!(quantile(&mut values, 1.0), Some(9999.0));
         assert_eq!(quantile(&mut [1.0, 3.0], 0.5), Some(2.0));
         assert_eq!(quantile(&mut [], 0.5), None);
+        assert_eq!(percentiles(&mut values), Some(Interval { low: 250.0, high: 9750.0 }));
+        assert_eq!(quantiles(&mut values, [0.5, 0.5]), Some(Interval { low: 5000.0, high: 5000.0 }));
+        assert_eq!(quantiles(&mut [3.0, 1.0], [0.5, 2.0 / 3.0]), Some(Interval { low: 2.0, high: 3.0 }));
+        assert_eq!(percentiles(&mut []), None);
     }
 }
