@@ -77,7 +77,8 @@ fn until(address: &str, path: &str, wanted: impl Fn(&str) -> bool) -> String {
             }
             last = body;
         }
-        std::thread::yield_now();
+        // A poll: the page of the other process is what is waited for.
+        std::thread::sleep(Duration::from_millis(50));
     }
     panic!("{path} did not come to what was wanted:\n{last}");
 }

@@ -65,17 +65,15 @@ fn baseline_line(row: &Comparison) -> Vec<String> {
     line
 }
 
-/// The interval of a difference; across cells, where means of cells have none, that of the interquartile means.
-fn bounds(row: &Comparison) -> String {
-    let across = row.iqm_diff_low.zip(row.iqm_diff_high).filter(|_| row.cell == ACROSS);
-    let (low, high) = interval_of(row).or(across).unzip();
+fn interval_words(row: &Comparison) -> String {
+    let (low, high) = interval_of(row).unzip();
     interval(low, high)
 }
 
 fn line(row: &Comparison) -> Vec<String> {
     let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
     let mut line = vec![row.cell.clone(), row.arm.clone(), row.variant.clone(), count(row.n)];
-    line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), bounds(row)]);
+    line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), interval_words(row)]);
     line.extend([share(row.ratio), share(row.d_z), share(row.p_better)]);
     line.push(row.p_holm.map_or_else(|| "-".to_owned(), p_value));
     line.push(row.verdict.replace('_', " "));

@@ -30,7 +30,7 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
         lines.push(Row { heading, ..of_comparison(data, row) });
     }
     for (place, row) in across.enumerate() {
-        let heading = (place == 0).then(|| "all cells: interquartile means".to_owned());
+        let heading = (place == 0).then(|| "mean over all cells".to_owned());
         lines.push(Row { heading, ..of_comparison(data, row) });
     }
     let (left, right) = sides(metric.direction, baseline);
@@ -199,10 +199,8 @@ fn find<'a>(data: &'a ReportData, panel: &Panel, group: &Group) -> Option<&'a Co
 }
 
 fn of_comparison(data: &ReportData, row: &Comparison) -> Row {
-    let across = row.cell == ACROSS;
-    let bounds = if across { row.iqm_diff_low.zip(row.iqm_diff_high) } else { interval_of(row) };
-    let middle = if across { row.iqm_diff.or(row.diff) } else { row.diff };
-    let middle = middle.filter(|middle| middle.is_finite());
+    let bounds = interval_of(row);
+    let middle = row.diff.filter(|middle| middle.is_finite());
     let (low, high) = bounds.unzip();
     let words = if bounds.is_some() { format!(" {}", interval(low, high)) } else { String::new() };
     Row {

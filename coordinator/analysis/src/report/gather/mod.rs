@@ -88,7 +88,7 @@ pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Res
     let mut panels = Vec::new();
     let mut wanted_rows: Vec<Vec<Vec<usize>>> = Vec::new();
     for cell in shown(&runs, &order, &rows, subject, &findings, &arms) {
-        let (panel, rows) = panel(&runs, &rows, &cell, &primary.0, &tuning_seeds);
+        let (panel, rows) = panel(&runs, (&order, &rows), &cell, &primary.0, &tuning_seeds);
         panels.push(panel);
         wanted_rows.push(rows);
     }
@@ -187,7 +187,7 @@ fn provenance(tables: &Tables) -> Result<Provenance, StoreError> {
 /// A cell's panel without what the long tables hold, and for each of its groups the rows of its runs, in the order of seeds.
 fn panel(
     runs: &Runs,
-    rows: &HashMap<crate::runs::Group, BTreeMap<u64, usize>>,
+    (order, rows): (&[crate::runs::Group], &HashMap<crate::runs::Group, BTreeMap<u64, usize>>),
     shown: &Shown,
     metric: &str,
     tuning: &HashSet<u64>,
@@ -221,9 +221,7 @@ fn panel(
         all_rows.push(seeds.iter().filter(|(seed, _)| !tuning.contains(seed)).map(|(_, row)| *row).collect());
     }
     let in_cell = |hedge: crate::reference::Reference| {
-        let groups = rows.keys().filter(|group| group.0 == shown.cell);
-        let values: Vec<f64> =
-            groups.flat_map(|group| rows[group].values()).filter_map(|row| runs.value(&hedge.column, *row)).collect();
+        let values = runs.reference_in_cell(&hedge, shown.cell, order, rows);
         Some((hedge.arm.trim_start_matches("hedge.").to_owned(), mean(&values)?))
     };
     let hedges = references(metric).into_iter().filter_map(in_cell).collect();

@@ -13,7 +13,7 @@ use results::Comparison;
 use super::data::{ACROSS, Metric, Tuning, is_hedge, named};
 use super::number::{count, list, plural, significant};
 use conditions::conditions;
-use numbers::{capital, goal, numbers, numbers_across, power, signed, spread, too_few};
+use numbers::{capital, goal, numbers, power, signed, spread, too_few};
 use tally::{Places, Tally};
 
 pub use ranking::ranking_answer;
@@ -149,7 +149,7 @@ fn of_arm(asked: &Asked<'_>, rows: &[&Comparison], across: &[&Comparison]) -> St
     };
     let star = across.iter().find(|row| row.arm == *arm);
     let tail = match star {
-        Some(star) if star.diff.is_some() => format!("across cells {}", numbers_across(star)),
+        Some(star) if star.diff.is_some() => format!("as a mean over the cells {}", numbers(star)),
         _ => spread(rows),
     };
     if tail.is_empty() { format!("{head}.") } else { format!("{head}: {tail}.") }

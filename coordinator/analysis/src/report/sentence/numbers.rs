@@ -24,25 +24,6 @@ pub(super) fn numbers(row: &Comparison) -> String {
     text
 }
 
-/// The same over cells.
-pub(super) fn numbers_across(row: &Comparison) -> String {
-    let diff = row.diff.map(signed).unwrap_or_default();
-    let mut details = vec![plural(row.n, "cell")];
-    if let Some(p) = row.p_holm.or(row.p_wilcoxon) {
-        details.push(format!("{} by Wilcoxon on their means", p_words(p)));
-    }
-    let middle = match (row.iqm_diff, row.iqm_diff_low.zip(row.iqm_diff_high)) {
-        (Some(middle), Some((low, high))) => format!(
-            ", and that of the interquartile means {} (95% interval {} to {})",
-            signed(middle),
-            signed(low),
-            signed(high)
-        ),
-        _ => String::new(),
-    };
-    format!("the mean difference is {diff} ({}){middle}", details.join(", "))
-}
-
 /// The differences of several rows, from the smallest to the largest.
 pub(super) fn spread(rows: &[&Comparison]) -> String {
     let diffs: Vec<f64> = rows.iter().filter_map(|row| row.diff).collect();
