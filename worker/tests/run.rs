@@ -169,5 +169,5 @@ fn weights_come_from_beside_the_config_or_from_the_blobs() {
 #[test]
 fn another_machine_is_refused_without_tls() {
     let message = refused(&worker(&["--coordinator", "http://fleet.example:7070"], "", Path::new(".")));
-    assert!(message.contains("TLS is yet to come"), "{message}");
+    assert!(message.contains("without TLS") && message.contains("--insecure"), "{message}");
 }
