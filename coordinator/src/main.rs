@@ -33,10 +33,11 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     }
 }
 
-/// Warnings and errors, unless `RUST_LOG` asks for more.
+/// Warnings and errors, unless `RUST_LOG` asks for more. What the transport warns of is what strangers do, who must not be
+/// able to fill the log.
 fn log_to_stderr(args: &RunArgs) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,h2=error,rustls=error"));
     let colours = std::io::stderr().is_terminal();
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match args.log_format {

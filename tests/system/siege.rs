@@ -34,6 +34,8 @@ fn survives(flags: &[&str]) {
     assert!(siege.connections() >= clients as u64, "all of them came: {}", siege.connections());
     siege.raise();
     assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+    // Strangers do not write the log: one that nobody reads would stop the coordinator when the pipe is full.
+    assert!(finished.stderr.lines().count() < 10, "{}", finished.stderr);
     assert_eq!(table(sandbox.path("out/runs.parquet")).height(), TASKS);
 }
 
@@ -71,8 +73,8 @@ fn throughput_under_siege() {
         took
     };
     // In turns, so that a machine that is busy for a while is so for both.
-    let rounds: Vec<(Duration, Duration)> = (0..5).map(|_| (took(0), took(1_000))).collect();
+    let rounds: Vec<(Duration, Duration)> = (0..3).map(|_| (took(0), took(1_000))).collect();
     let mut ratios: Vec<f64> = rounds.iter().map(|(calm, siege)| siege.as_secs_f64() / calm.as_secs_f64()).collect();
     ratios.sort_by(f64::total_cmp);
-    println!("time under siege over time in peace, median of five rounds: {:.3}", ratios[2]);
+    println!("time under siege over time in peace, median of three rounds: {:.3}", ratios[1]);
 }

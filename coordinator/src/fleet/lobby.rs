@@ -214,6 +214,7 @@ impl Strangers {
 pub(super) async fn receive(listener: TcpListener, limits: Limits, connections: mpsc::Sender<io::Result<Connection>>) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let strangers = Strangers::default();
+    let mut told = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -238,7 +239,10 @@ pub(super) async fn receive(listener: TcpListener, limits: Limits, connections: 
                 }
             }
             Err(_) => {
-                tracing::warn!(%address, limit = limits.connections, "no room for another connection");
+                // Once: how often it happens is up to strangers.
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%address, limit = limits.connections, "there is no room for another connection");
+                }
                 continue;
             }
         };

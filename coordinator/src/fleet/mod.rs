@@ -106,7 +106,8 @@ impl Default for FleetOptions {
             max_report_bytes: 512 << 20,
             store_interval: Duration::from_secs(1),
             store_bytes: 32 << 20,
-            store_records: 20_000,
+            // Results of nothing but metrics take some kilobytes each while their part is put together.
+            store_records: 8_000,
             // A heartbeat and more: who does not ask for tasks hears of the end by that.
             farewell: Duration::from_secs(8),
             objective: None,
