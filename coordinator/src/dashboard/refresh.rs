@@ -30,7 +30,8 @@ pub(super) async fn refresh(board: Arc<Board>) {
     let (mut number, mut parts) = (0_u64, None);
     loop {
         let stored = board.progress.borrow().parts;
-        if !board.is_watched(ATTENTION) || parts == Some(stored) {
+        let nothing_yet = stored == 0 && board.sweep.done_before == 0;
+        if nothing_yet || !board.is_watched(ATTENTION) || parts == Some(stored) {
             tokio::time::sleep(TICK).await;
             continue;
         }

@@ -57,6 +57,9 @@ fn rank(size: usize, fraction: f64) -> f64 {
 
 /// The quantile, and the place from which on no value is smaller than the value at or below it.
 fn partition(values: &mut [f64], fraction: f64) -> Option<(f64, usize)> {
+    if values.is_empty() {
+        return None;
+    }
     let place = rank(values.len(), fraction);
     Some((at(values, place)?, place as usize))
 }
