@@ -21,7 +21,8 @@ pub const ALL_CELLS: &str = "*";
 const VARIOUS: &str = "*";
 
 /// One row for each arm's variant that has values in more than one cell, without adjustment and verdict, and the verdict
-/// that lost seeds rule out. A tuned arm is one, whatever its variant in a cell.
+/// that lost seeds rule out, those of cells that have lost all of theirs included. A tuned arm is one, whatever its variant in
+/// a cell.
 pub(crate) fn across<'a>(
     all: &'a [Matched],
     metric: &str,
@@ -30,7 +31,7 @@ pub(crate) fn across<'a>(
 ) -> Vec<(Comparison, Option<&'static str>)> {
     let mut pairs: Vec<Vec<&'a Matched>> = Vec::new();
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
-    for matched in all.iter().filter(|matched| !matched.seeds.is_empty()) {
+    for matched in all {
         let key = (matched.arm.as_str(), if is_tuned { "" } else { matched.variant.as_str() });
         let place = *places.entry(key).or_insert_with(|| {
             pairs.push(Vec::new());
@@ -38,17 +39,18 @@ pub(crate) fn across<'a>(
         });
         pairs[place].push(matched);
     }
-    pairs.retain(|cells| cells.len() > 1);
+    pairs.retain(|cells| cells.iter().filter(|cell| !cell.seeds.is_empty()).count() > 1);
     let of_cells = |battery: &mut Battery, cells: &Vec<&Matched>| row(battery, cells, metric, direction);
     pairs.par_iter().map_init(Battery::default, of_cells).collect()
 }
 
 fn row(
     battery: &mut Battery,
-    cells: &[&Matched],
+    all: &[&Matched],
     metric: &str,
     direction: Direction,
 ) -> (Comparison, Option<&'static str>) {
+    let cells: &Vec<&Matched> = &all.iter().copied().filter(|cell| !cell.seeds.is_empty()).collect();
     let (arm, variant) = (cells[0].arm.clone(), common(cells, |cell| &cell.variant));
     let baseline_variant = common(cells, |cell| &cell.baseline_variant);
     let mut random = source(&["across", metric, &arm, &variant, &baseline_variant]);
@@ -69,7 +71,7 @@ fn row(
         iqm_diff_high: high(interval),
         ..of_seeds
     };
-    (row, cells.iter().find_map(|cell| cell.excluded))
+    (row, all.iter().find_map(|cell| cell.excluded))
 }
 
 /// Each seed's mean over the cells, of the arm and of the baseline, for the seeds that every cell has.

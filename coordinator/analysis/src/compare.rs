@@ -40,11 +40,12 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
             let of_hedge = move |hedge| Matched::hedge(runs, baseline, &hedge, metric, tuning);
             references(metric).into_iter().map(of_hedge).collect::<Vec<Matched>>()
         };
-        let mut hedges: Vec<Matched> = baselines.iter().flat_map(hedges_of).collect();
-        hedges.retain(|hedge| !hedge.seeds.is_empty());
+        let hedges: Vec<Matched> = baselines.iter().flat_map(hedges_of).collect();
+        // An arm without values is an answer; a hedge without any was not asked for.
+        let measured: Vec<&Matched> = hedges.iter().filter(|hedge| !hedge.seeds.is_empty()).collect();
 
-        let mut rows = judged(cell_by_cell(&arms, metric, *direction), *direction);
-        rows.extend(judged(cell_by_cell(&hedges, metric, *direction), *direction));
+        let mut rows = judged(cell_by_cell(&arms.iter().collect::<Vec<_>>(), metric, *direction), *direction);
+        rows.extend(judged(cell_by_cell(&measured, metric, *direction), *direction));
         // Cell by cell, each cell's arms before its hedges: the sort keeps the order of equals.
         rows.sort_by_key(|row| place.get(row.cell.as_str()).copied().unwrap_or(usize::MAX));
         rows.extend(judged(across(&arms, metric, *direction, is_tuned), *direction));
@@ -60,9 +61,9 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
 }
 
 /// The battery for each pair, and the verdict that lost seeds rule out.
-fn cell_by_cell(all: &[Matched], metric: &str, direction: Direction) -> Vec<(Comparison, Option<&'static str>)> {
-    let of_pair = |battery: &mut Battery, matched: &Matched| {
-        let Matched { cell, arm, variant, baseline_variant, values, baseline_values, excluded, .. } = matched;
+fn cell_by_cell(all: &[&Matched], metric: &str, direction: Direction) -> Vec<(Comparison, Option<&'static str>)> {
+    let of_pair = |battery: &mut Battery, matched: &&Matched| {
+        let Matched { cell, arm, variant, baseline_variant, values, baseline_values, excluded, .. } = *matched;
         let mut random = source(&["pair", metric, cell, arm, variant, baseline_variant]);
         let row = Comparison {
             cell: cell.clone(),

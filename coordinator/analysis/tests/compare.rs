@@ -355,6 +355,11 @@ fn an_arm_that_lost_a_seed_in_one_cell_is_not_better_across_them() {
     let rows = compare(&runs(&rows), &question(None)).unwrap();
     assert_eq!((rows[8].n, rows[8].verdict.as_str()), (6, "undefined"));
     assert_eq!(rows[8].p_wilcoxon, Some(2.0 / 256.0), "the cell has six more");
+    // Nor is one that lost a whole cell better across the others.
+    let mut rows = eight_cells();
+    rows.iter_mut().filter(|row| row.0 == "d" && row.1 == "kfac").for_each(|row| row.4 = None);
+    let rows = compare(&runs(&rows), &question(None)).unwrap();
+    assert_eq!((rows[8].n, rows[8].p_wilcoxon, rows[8].verdict.as_str()), (7, Some(2.0 / 128.0), "undefined"));
 }
 
 #[test]
