@@ -36,7 +36,6 @@ arms:
   kfac_with_a_long_name_that_fills_a_line:
     parameters:
       optimizer.kind: {value: kfac}
-      optimizer.fisher: {value: ggn}
       optimizer.damping: {min: 1e-3, max: 1e-1, distribution: log_uniform_values, count: 3}
       optimizer.sharing: {values: [expand, reduce]}
   wild:
