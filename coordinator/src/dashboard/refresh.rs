@@ -67,6 +67,9 @@ fn make(board: &Board) -> anyhow::Result<String> {
         }
     }
     let tables = Tables::open(&folder)?;
+    if tables.rows() == 0 {
+        return Ok(String::new());
+    }
     let data = outcome::report_of(&tables, &sweep.spec, &sweep.plan)?;
     Ok(analysis::report::body(&data).into_string())
 }
