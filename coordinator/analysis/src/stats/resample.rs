@@ -50,9 +50,9 @@ pub(super) fn percentiles(values: &mut [f64]) -> Option<Interval> {
     quantiles(values, [tail, 1.0 - tail])
 }
 
-/// The place of a fraction among so many sorted values, from 0.
+/// The place of a fraction among so many sorted values, from 0; of none, 0.
 fn rank(size: usize, fraction: f64) -> f64 {
-    (fraction * (size + 1) as f64 - 1.0).clamp(0.0, size as f64 - 1.0)
+    (fraction * (size + 1) as f64 - 1.0).min(size as f64 - 1.0).max(0.0)
 }
 
 /// The quantile, and the place from which on no value is smaller than the value at or below it.
