@@ -2,7 +2,7 @@
 
 use rand::Rng;
 
-use super::{COVERAGE, Interval};
+use super::Interval;
 
 /// Draws `draws` places below `n` and shows them to `visit`, two from each word of the source.
 ///
