@@ -136,6 +136,11 @@ impl Tables {
         self.answers().0.replace(name, text)
     }
 
+    /// Removes a text that was laid beside the tables, if there is one.
+    pub fn remove_text(&self, name: &str) -> Result<(), StoreError> {
+        self.answers().0.delete(name)
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -67,7 +67,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         done_before: tally.done,
     };
     let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
-    let (summary, _signals) = computed.unzip();
+    let (summary, runtime) = computed.unzip();
+    let _signals = Background(runtime);
     if let Some(summary) = summary.filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
@@ -94,6 +95,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         print_end(&report, &merged, &location, began)?;
     }
     Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
+}
+
+/// A runtime that is not waited for: what still looks at the store, such as a dashboard's report, reads alone.
+struct Background(Option<Runtime>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Refuses what is known to fail before anything is written.

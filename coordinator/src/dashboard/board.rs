@@ -28,7 +28,7 @@ pub struct Sweep {
     pub done_before: u64,
 }
 
-/// See the [module](self).
+/// What the dashboard looks at: what is known of the sweep, and the last report of it.
 pub struct Board {
     pub(super) sweep: Sweep,
     pub(super) progress: watch::Receiver<Progress>,

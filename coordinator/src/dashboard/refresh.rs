@@ -1,4 +1,4 @@
-//! The report so far: made anew from the parts as long as somebody looks, and seldom enough that it costs a tenth of one core at most.
+//! The report so far: made anew from the parts as long as somebody looks, and for a tenth of the time at most.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -80,6 +80,8 @@ fn state(progress: &Progress, ended: u64, total: u64) -> &'static str {
         "has run: tables and report are being written"
     } else if progress.draining {
         "is draining: what runs may end, nothing else begins"
+    } else if progress.paused {
+        "is paused: results cannot be stored, and wait with their workers"
     } else if progress.workers == 0 {
         "waits for workers"
     } else {

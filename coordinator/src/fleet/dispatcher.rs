@@ -29,6 +29,9 @@ const GRANTS_AHEAD: usize = 4;
 /// And at least this many: planning a few more costs less than asking often.
 const LEAST_AHEAD: u64 = 64;
 
+/// Tasks are planned so many at a time while one of them is looked for.
+const SEARCHED_AT_A_TIME: u64 = 4096;
+
 /// How often to look for tasks that are slow enough for a backup.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -193,6 +196,7 @@ impl Dispatcher {
                 self.lease(now, Parked { worker, max, reply });
             }
             Message::Heartbeat { worker, held, reply } => {
+                self.plan_up_to(held.iter().map(|held| held.run_id));
                 let attempts: Vec<(RunId, u32)> = held.iter().map(|held| (held.run_id, held.attempt)).collect();
                 let directives = self.ledger.heartbeat(now, worker, &attempts);
                 if directives.is_ok() && self.paces.contains_key(&worker) {
@@ -205,6 +209,7 @@ impl Dispatcher {
                 let _ = reply.send(directives);
             }
             Message::Locate { run_ids, reply } => {
+                self.plan_up_to(run_ids.iter().copied());
                 let index = |run_id: &RunId| self.ledger.task(*run_id).map(|task| task.index);
                 let _ = reply.send(run_ids.iter().map(index).collect());
             }
@@ -482,6 +487,7 @@ impl Dispatcher {
         bytes: usize,
         reply: oneshot::Sender<Vec<Verdict>>,
     ) {
+        self.plan_up_to(reports.iter().map(|report| report.run_id));
         let mut waits = false;
         let mut verdicts = Vec::with_capacity(reports.len());
         for report in reports {
@@ -555,23 +561,38 @@ impl Dispatcher {
         let ahead = ((self.largest_grant * GRANTS_AHEAD) as u64).max(LEAST_AHEAD).max(2 * self.slots);
         let mut nothing = false;
         while self.ledger.counts().queued < ahead && !nothing {
-            let limit = 2 * ahead - self.ledger.counts().queued;
-            let tasks = self.planner.next(&self.outcomes, usize::try_from(limit).unwrap_or(usize::MAX));
-            self.outcomes.clear();
-            nothing = tasks.is_empty();
-            for task in tasks {
-                // Known tasks are no harm: a planner need not remember what it said.
-                let strikes = self.known_strikes.remove(&task.run_id).unwrap_or(0);
-                self.ledger.submit_with_strikes(task, strikes);
-            }
-            if self.planner.is_exhausted() {
-                self.planned = true;
-                self.ledger.close();
+            nothing = !self.plan_more(2 * ahead - self.ledger.counts().queued);
+            if self.planned {
                 return Ok(());
             }
         }
         let waits_for_nothing = nothing && self.ledger.counts().queued == 0 && self.ledger.is_settled();
         if waits_for_nothing { Err(FleetError::Stuck { ended: self.ledger.counts().ended() }) } else { Ok(()) }
+    }
+
+    /// Plans at most `limit` tasks more. Whether there were any.
+    fn plan_more(&mut self, limit: u64) -> bool {
+        let tasks = self.planner.next(&self.outcomes, usize::try_from(limit).unwrap_or(usize::MAX));
+        self.outcomes.clear();
+        let any = !tasks.is_empty();
+        for task in tasks {
+            // Known tasks are no harm: a planner need not remember what it said.
+            let strikes = self.known_strikes.remove(&task.run_id).unwrap_or(0);
+            self.ledger.submit_with_strikes(task, strikes);
+        }
+        if self.planner.is_exhausted() {
+            self.planned = true;
+            self.ledger.close();
+        }
+        any
+    }
+
+    /// Plans on until these tasks are known, or there is nothing more to plan: a worker that has outlived another coordinator
+    /// holds, and has finished, tasks that this one has not come to yet, and what it delivers must not pass for nobody's.
+    fn plan_up_to(&mut self, run_ids: impl IntoIterator<Item = RunId>) {
+        for run_id in run_ids {
+            while !self.planned && self.ledger.phase(run_id).is_none() && self.plan_more(SEARCHED_AT_A_TIME) {}
+        }
     }
 
     /// Logs what has happened, and takes over what has to be stored without anybody having reported it.

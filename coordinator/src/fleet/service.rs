@@ -97,7 +97,8 @@ impl Service {
         let mut permits = Vec::new();
         let late = |_| Status::deadline_exceeded("the next piece of the batch took too long");
         while let Some(request) = tokio::time::timeout(LONGEST_PAUSE, stream.message()).await.map_err(late)?? {
-            let kib = u32::try_from(request.piece.len().div_ceil(KIB)).unwrap_or(u32::MAX);
+            // A piece of nothing takes room, too.
+            let kib = u32::try_from(request.piece.len().div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
             // Waiting for room could be for ever: other batches that are half here would be waiting too.
             let permit = Arc::clone(&self.0.budget).try_acquire_many_owned(kib).map_err(|_| {
                 Status::unavailable("the coordinator has too many results in memory; report again in a moment")

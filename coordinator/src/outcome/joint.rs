@@ -51,8 +51,11 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
     let files = match out {
         None => Vec::new(),
         Some(location) => {
-            let tables = Tables::open(&Location::folder(first.tables.path()))?;
-            tabled.write(&tables.answering_at(location, joint_footer(sides))?, location)?
+            let tables =
+                Tables::open(&Location::folder(first.tables.path()))?.answering_at(location, joint_footer(sides))?;
+            // A report is of one sweep; one that lies there is of another answer.
+            super::report::remove(&tables)?;
+            tabled.write(&tables, location)?
         }
     };
     Ok(Outcome { text, files })

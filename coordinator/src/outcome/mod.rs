@@ -68,16 +68,19 @@ pub fn answer(tables: &Tables, location: &Location, spec: &Spec, plan: &Plan, te
             files.extend(paths);
             format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
         }
-        Ok(Err(error)) => without_report(&error),
-        Err(_) => without_report(&"an internal error"),
+        Ok(Err(error)) => without_report(tables, &error),
+        Err(_) => without_report(tables, &"an internal error"),
     };
     let question = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
     Ok(Outcome { text: format!("{}{shown}{sentence}", question.unwrap_or_default()), files })
 }
 
-/// Says that there is no report; there is no sentence either, then.
-fn without_report(error: &dyn std::fmt::Display) -> String {
+/// Says that there is no report, and leaves none that says what was true before; there is no sentence either, then.
+fn without_report(tables: &Tables, error: &dyn std::fmt::Display) -> String {
     eprintln!("warning: the report could not be made: {error}; the tables are complete");
+    if let Err(error) = report::remove(tables) {
+        eprintln!("warning: an earlier report could not be removed: {error}");
+    }
     String::new()
 }
 
@@ -251,10 +254,10 @@ fn failure(error: AnswerError) -> Failure {
 
 /// The metrics that the answer is about, the primary endpoint with the goal that the file gives it.
 fn metrics(spec: &Spec) -> Vec<(String, Direction)> {
-    let names = match &spec.compare {
-        Some(compare) => compare.metrics.clone(),
-        None => vec![spec.metric.name.clone()],
-    };
+    let mut names = spec.compare.as_ref().map_or_else(Vec::new, |compare| compare.metrics.clone());
+    if !names.contains(&spec.metric.name) {
+        names.insert(0, spec.metric.name.clone());
+    }
     names
         .into_iter()
         .map(|name| {

@@ -42,3 +42,8 @@ pub(super) fn write(tables: &Tables, location: &Location, data: &ReportData) -> 
     tables.write_text(MARKDOWN, markdown(data))?;
     Ok([PAGE, MARKDOWN].map(|name| location.path().join(name)).to_vec())
 }
+
+/// Removes a page and its Markdown that speak of an earlier answer.
+pub(super) fn remove(tables: &Tables) -> Result<(), StoreError> {
+    [PAGE, MARKDOWN].into_iter().try_for_each(|name| tables.remove_text(name))
+}

@@ -22,7 +22,7 @@ pub(super) struct Table {
 
 impl Table {
     /// More rows than these are for the Parquet files.
-    pub(super) const MOST_ROWS: usize = 200;
+    pub(super) const MOST_ROWS: usize = 300;
 
     /// A table without rows; columns whose name begins with `#` hold numbers.
     pub(super) fn new<const N: usize>(columns: [&str; N]) -> Table {
@@ -37,6 +37,12 @@ impl Table {
     pub(super) fn push(&mut self, row: Vec<String>) {
         debug_assert_eq!(row.len(), self.columns.len(), "a row has as many cells as there are columns");
         if self.rows.len() < Table::MOST_ROWS { self.rows.push(row) } else { self.left_out += 1 }
+    }
+
+    /// Adds a row that is not left out, however many there are.
+    pub(super) fn push_always(&mut self, row: Vec<String>) {
+        debug_assert_eq!(row.len(), self.columns.len(), "a row has as many cells as there are columns");
+        self.rows.push(row);
     }
 
     /// Whether there is nothing in it.

@@ -33,7 +33,7 @@ pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
         cell.iter().for_each(|row| table.push(line(row)));
     }
     for row in data.comparisons.iter().filter(|row| row.metric == metric && row.cell == ACROSS) {
-        table.push(Vec::from_iter(["all cells".to_owned()].into_iter().chain(line(row).into_iter().skip(1))));
+        table.push_always(Vec::from_iter(["all cells".to_owned()].into_iter().chain(line(row).into_iter().skip(1))));
     }
     let columns = ["cell", "variant", "95% interval", "ratio", "P(better)"];
     without_unknown(table, &columns)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto::{Failure, Reason, Verdict};
-use sweep::ledger::{LedgerConfig, Millis, WorkerId, WorkerInfo};
+use sweep::ledger::{LedgerConfig, Millis, Phase, WorkerId, WorkerInfo};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -132,6 +132,30 @@ fn an_acknowledgement_means_durable() {
     assert!(matches!(acknowledged.try_recv(), Err(TryRecvError::Empty)));
     world.stored();
     assert_eq!(acknowledged.try_recv(), Ok(vec![Verdict::Stored]));
+}
+
+#[test]
+fn what_another_coordinators_worker_has_finished_is_not_lost_because_the_plan_has_not_come_to_it() {
+    // Far beyond what is planned ahead.
+    let mut world = world(50_000);
+    let worker = world.join(1);
+    world.advance();
+    let mut answer = world.report(worker, vec![finished(45_000, 0.5), finished(60_000, 0.5)]);
+    let (part, _) = world.advance();
+    let part = match part {
+        Some(part) => part,
+        None => {
+            world.now = Millis(1_000);
+            world.advance().0.unwrap()
+        }
+    };
+    assert_eq!(part, [45_000]);
+    world.stored();
+    assert_eq!(answer.try_recv().unwrap(), [Verdict::Stored, Verdict::Unknown], "what is in no plan is nobody's");
+    // What it still works on is its own, and granted to nobody else.
+    world.beat(worker, &[30_000]);
+    let index = task(30_000).run_id;
+    assert!(matches!(world.dispatcher.ledger().phase(index), Some(Phase::Leased(holder)) if holder == worker));
 }
 
 #[test]

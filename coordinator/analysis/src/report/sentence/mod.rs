@@ -141,15 +141,16 @@ fn of_arm(asked: &Asked<'_>, rows: &[&Comparison], across: &[&Comparison]) -> St
             format!("No difference between {arm} and {baseline} was found on {name} {}", places.any())
         }
         (0, 0, _) if verdicts.too_few > 0 => {
-            let most = rows.iter().map(|row| row.n).max().unwrap_or(0);
+            let most = most_of_too_few(rows.iter().copied());
             format!("{} cannot tell {arm} from {baseline} on {name} {}", capital(&too_few(most)), places.any())
         }
         (0, 0, _) => format!("{arm} and {baseline} cannot be judged on {name} {}", places.any()),
         _ => format!("Against {baseline} on {name}{}, {arm} is {}", goal(asked.metric), verdicts.words(places.noun)),
     };
-    let star = across.iter().find(|row| row.arm == *arm);
-    let tail = match star {
-        Some(star) if star.diff.is_some() => format!("as a mean over the cells {}", numbers(star)),
+    let mut stars = across.iter().filter(|row| row.arm == *arm);
+    let tail = match (stars.next(), stars.next()) {
+        // Of several variants none speaks for the arm.
+        (Some(star), None) if star.diff.is_some() => format!("as a mean over the cells {}", numbers(star)),
         _ => spread(rows),
     };
     if tail.is_empty() { format!("{head}.") } else { format!("{head}: {tail}.") }
@@ -185,7 +186,7 @@ fn of_arms(asked: &Asked<'_>, baseline: &str, by_arm: &[(&str, Vec<&Comparison>)
         clauses.push(format!("no difference was found for {}", list(&equal, NAMES)));
     }
     if !few.is_empty() {
-        let most = by_arm.iter().flat_map(|(_, rows)| rows.iter().map(|row| row.n)).max().unwrap_or(0);
+        let most = most_of_too_few(by_arm.iter().flat_map(|(_, rows)| rows.iter().copied()));
         clauses.push(format!("{} say nothing about {}", too_few(most), list(&few, NAMES)));
     }
     if !undefined.is_empty() {
@@ -212,16 +213,27 @@ fn of_arms(asked: &Asked<'_>, baseline: &str, by_arm: &[(&str, Vec<&Comparison>)
     }
 }
 
-/// How favourable a difference is to the arm: the smaller, the more.
-fn favour(asked: &Asked<'_>, row: &Comparison) -> f64 {
+/// The most seeds of the rows that have too few of them.
+fn most_of_too_few<'a>(rows: impl Iterator<Item = &'a Comparison>) -> u64 {
+    rows.filter(|row| row.verdict == "too_few_seeds").map(|row| row.n).max().unwrap_or(0)
+}
+
+/// A difference as the goal has it: the smaller, the better for the arm.
+fn step(asked: &Asked<'_>, row: &Comparison) -> f64 {
     let diff = row.diff.unwrap_or(f64::INFINITY);
+    if asked.metric.direction == Direction::Maximize { -diff } else { diff }
+}
+
+/// How favourable a difference is to the arm: the smaller, the more. The verdict first, what cannot be judged last; within one,
+/// the difference.
+fn favour(asked: &Asked<'_>, row: &Comparison) -> f64 {
     let rank = match row.verdict.as_str() {
         "better" => -1.0,
+        "no_difference" => 0.0,
         "worse" => 1.0,
-        _ => 0.0,
+        _ => 2.0,
     };
-    let step = if asked.metric.direction == Direction::Maximize { -diff } else { diff };
-    // The verdict first; within one, the difference.
+    let step = step(asked, row);
     2.0 * rank + step / (1.0 + step.abs())
 }
 
@@ -229,42 +241,51 @@ fn favour(asked: &Asked<'_>, row: &Comparison) -> f64 {
 fn against_hedges(asked: &Asked<'_>, rows: &[&Comparison]) -> Option<String> {
     let first = rows.first()?;
     let name = |row: &Comparison| row.arm.trim_start_matches("hedge.").to_owned();
-    let judged = rows.iter().filter(|row| row.verdict == "better" || row.verdict == "worse");
-    let best = judged.min_by(|left, right| favour(asked, left).total_cmp(&favour(asked, right)));
+    let nearest = |rows: &[&Comparison]| -> Option<Comparison> {
+        let known = rows.iter().filter(|row| row.diff.is_some());
+        known.min_by(|left, right| step(asked, left).total_cmp(&step(asked, right))).map(|row| (*row).clone())
+    };
+    let one_variant = rows.iter().all(|row| row.baseline_variant == first.baseline_variant);
+    let baseline = if one_variant { named(&first.baseline, &first.baseline_variant) } else { first.baseline.clone() };
+    let cells = Places::of(rows).cells;
+    let places = if cells > 1 { format!(" in {}", plural(cells as u64, "cell")) } else { String::new() };
+    let mut hedges: Vec<(&str, u64)> = Vec::new();
+    for row in rows {
+        let won = u64::from(row.verdict == "better");
+        match hedges.iter_mut().find(|(hedge, _)| *hedge == row.arm) {
+            Some((_, wins)) => *wins += won,
+            None => hedges.push((&row.arm, won)),
+        }
+    }
     let tally = Tally::of(rows);
-    let baseline = named(&first.baseline, &first.baseline_variant);
-    let several = Places::of(rows).cells > 1;
-    let hedges = rows.iter().map(|row| row.arm.as_str()).collect::<std::collections::HashSet<_>>().len();
-    let places = if several { format!(" in {}", plural(Places::of(rows).cells as u64, "cell")) } else { String::new() };
-    let best = best?;
-    if tally.worse == tally.total {
-        let all = match hedges {
-            1 => "the classical hedge".to_owned(),
-            2 => "both classical hedges".to_owned(),
-            more => format!("all {more} classical hedges"),
+    if tally.better == 0 {
+        let nearest = nearest(rows)?;
+        let all = match (tally.worse == tally.total, hedges.len()) {
+            (true, 1) => format!("{baseline} beats the classical hedge{places}"),
+            (true, 2) => format!("{baseline} beats both classical hedges{places}"),
+            (true, more) => format!("{baseline} beats all {more} classical hedges{places}"),
+            (false, count) => format!("Of {count} classical hedges{places} none is better than {baseline}"),
         };
-        return Some(format!("{baseline} beats {all}{places}; the nearest, {}, has {}.", name(best), numbers(best)));
+        return Some(format!("{all}; the nearest, {}, has {}.", name(&nearest), numbers(&nearest)));
     }
-    let better: Vec<String> = rows.iter().filter(|row| row.verdict == "better").map(|row| name(row)).collect();
-    let mut distinct = better.clone();
-    distinct.dedup();
-    match &distinct[..] {
-        [] => {}
-        [only] => {
-            return Some(format!("The classical hedge {only} beats {baseline}{places}, with {}.", numbers(best)));
-        }
-        several => {
-            return Some(format!(
-                "Of the classical hedges, {} beat {baseline}{places}; the best, {}, has {}.",
-                list(several, NAMES),
-                name(best),
-                numbers(best)
-            ));
-        }
-    }
-    Some(format!(
-        "Of {hedges} classical hedges{places} none is better than {baseline}; the nearest, {}, has {}.",
-        name(best),
-        numbers(best)
-    ))
+    let won: Vec<&Comparison> = rows.iter().copied().filter(|row| row.verdict == "better").collect();
+    let best = nearest(&won)?;
+    let winners: Vec<String> = hedges
+        .iter()
+        .filter(|(_, wins)| *wins > 0)
+        .map(|(hedge, wins)| {
+            let hedge = hedge.trim_start_matches("hedge.");
+            if cells > 1 { format!("{hedge} ({wins} of {})", plural(cells as u64, "cell")) } else { hedge.to_owned() }
+        })
+        .collect();
+    let text = match &winners[..] {
+        [only] => format!("The classical hedge {only} beats {baseline}, with {}.", numbers(&best)),
+        several => format!(
+            "Of the classical hedges, {} beat {baseline}; the best, {}, has {}.",
+            list(several, NAMES),
+            name(&best),
+            numbers(&best)
+        ),
+    };
+    Some(text)
 }
