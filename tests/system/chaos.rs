@@ -1,6 +1,6 @@
 //! Real processes under fire: killed, stopped and cut off at random moments. What comes out is what a calm run gives.
 //!
-//! `CHAOS_ROUNDS=20 cargo test --release -p hedgesweep-tests --test system chaos -- --nocapture` runs more rounds, and
+//! `CHAOS_ROUNDS=20 cargo test --release --workspace --test system chaos -- --nocapture` runs more rounds, and
 //! `CHAOS_SEED=N` begins with another one. A round that fails says which it was.
 
 use std::collections::BTreeSet;
@@ -256,7 +256,7 @@ fn chaos_leaves_no_trace_in_the_results() {
 
 /// `cargo test … --test system the_only_coordinator -- --ignored --nocapture`: half a minute of nothing.
 #[test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute, and fails: who rejoins first is granted what another has finished and not delivered yet"]
 fn the_only_coordinator_is_gone_for_half_a_minute_and_nothing_finished_is_lost() {
     let sandbox = Sandbox::new();
     let calm = calm(&sandbox);
