@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sweep::plan::Shard;
 
 use crate::admission::AdmissionArgs;
 
@@ -20,6 +21,7 @@ Examples:
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
   coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
   worker --coordinator https://HOST:4750 --tls-ca ca.pem --token-file token      take part from another machine
+  coordinator --sweep sweeps/damping.yaml --shard 3/8                            an eighth of it, for batch schedulers
 
 Exit codes: 0 all ended well; 1 internal error; 2 bad usage or bad sweep file; 3 finished, but some tasks
 failed; 4 the output is locked or cannot be reached; 130 interrupted (results are kept; the same command resumes).";
@@ -69,6 +71,11 @@ pub struct RunArgs {
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
     pub slots: Slots,
+    /// Run one of N pieces of the sweep, counted from 0, and store its results; afterwards the command without --shard
+    /// runs what is missing, merges and compares. In a Slurm array $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT, in an
+    /// Indexed Job $JOB_COMPLETION_INDEX/N
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Show progress and the comparison so far to browsers at this address of this machine, e.g. 127.0.0.1:8080
     #[arg(long, value_name = "ADDR")]
     pub dashboard: Option<SocketAddr>,

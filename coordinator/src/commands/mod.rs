@@ -5,6 +5,8 @@ pub mod metrics;
 pub mod plan;
 pub mod run;
 pub mod schema;
+pub mod shard;
+pub mod tally;
 
 use std::path::Path;
 

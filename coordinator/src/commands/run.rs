@@ -1,6 +1,6 @@
 //! `coordinator --sweep FILE`: plan, run, merge, compare.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -17,7 +17,8 @@ use sweep::spec::Spec;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{RunArgs, Setting};
-use crate::commands::{Loaded, load, output};
+use crate::commands::tally::Tally;
+use crate::commands::{Loaded, load, output, shard};
 use crate::dashboard::{self, Board, Dashboard, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
@@ -37,13 +38,15 @@ use crate::weights::{self, WeightFiles};
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
+    shard::refuse_what_is_for_the_whole_sweep(args)?;
     let gate = args.admission.gate()?;
     refuse_what_cannot_run(args, gate.as_ref())?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
     let identity = identity(&spec, text.clone(), &args.set);
-    let store = Store::open(&location, &identity, Access::Write)?;
+    shard::warn_of_another_file(args, &location, &text);
+    let store = Store::open(&location, &identity, shard::access(args.shard))?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
@@ -52,7 +55,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
 
     let plan = Arc::new(plan);
-    let tally = Tally::of(&plan, &store, &spec);
+    let tally = Tally::of(&plan, &store, &spec, args.shard);
     if !args.quiet {
         eprintln!("{}: {tally}", spec.name);
     }
@@ -69,7 +72,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
     let (summary, runtime) = computed.unzip();
     let _signals = Background(runtime);
-    if let Some(summary) = summary.filter(|summary| !summary.finished) {
+    if let Some(summary) = summary.as_ref().filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
             "interrupted: {} stored in {out}, {} left; the same command resumes",
@@ -77,6 +80,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             format::count(left),
         );
         return Ok(Exit::Interrupted);
+    }
+    if args.shard.is_some() {
+        return shard::end(args, &tally, summary.as_ref(), &out, began);
     }
 
     let merged = store.with(|store| merge(store, &plan))?;
@@ -183,73 +189,6 @@ fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(),
     Ok(())
 }
 
-/// Which runs of a plan are done, and how many.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Runs of the plan.
-    pub runs: u64,
-    /// Of these, done: with a result that holds what is to be recorded.
-    pub done: u64,
-    /// Of these, still to be done.
-    pub to_do: u64,
-    /// One bit a run: whether it is done. Empty if none is.
-    done_bits: Vec<u64>,
-}
-
-impl Tally {
-    /// The tally of a plan of which nothing is stored.
-    pub fn nothing_done(plan: &Plan) -> Tally {
-        Tally { runs: plan.len(), to_do: plan.len(), ..Tally::default() }
-    }
-
-    /// Holds a plan's runs against what is stored.
-    pub fn of(plan: &Plan, store: &Store, spec: &Spec) -> Tally {
-        let index = store.index();
-        if index.is_empty() {
-            return Tally::nothing_done(plan);
-        }
-        // The ids of a million runs take half a second on one core, so the plan is cut into a piece for each.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        let words = plan.len().div_ceil(64);
-        let piece = words.div_ceil(cores).max(1);
-        let bits = |first: u64| -> Vec<u64> {
-            let words = first..(first + piece).min(words);
-            let is_done = |run: u64| run < plan.len() && index.is_done(plan.run_id(run), &spec.record);
-            words.map(|word| (0..64).fold(0, |bits, bit| bits | u64::from(is_done(64 * word + bit)) << bit)).collect()
-        };
-        let done_bits: Vec<u64> = std::thread::scope(|scope| {
-            let bits = &bits;
-            let pieces: Vec<_> =
-                (0..words).step_by(piece as usize).map(|first| scope.spawn(move || bits(first))).collect();
-            let joined = pieces.into_iter().map(|piece| piece.join().expect("counting does not panic"));
-            joined.flatten().collect()
-        });
-        let done: u64 = done_bits.iter().map(|bits| u64::from(bits.count_ones())).sum();
-        Tally { runs: plan.len(), done, to_do: plan.len() - done, done_bits }
-    }
-
-    /// How many tasks are to be done: runs that share a `run_id` are one.
-    fn tasks_to_do(&self, plan: &Plan) -> u64 {
-        if !plan.may_repeat() {
-            return self.to_do;
-        }
-        let to_do = (0..plan.len()).filter(|run| !self.is_done(*run));
-        to_do.map(|run| plan.run_id(run)).collect::<HashSet<_>>().len() as u64
-    }
-
-    /// Whether the run at an index of the plan is done.
-    fn is_done(&self, run: u64) -> bool {
-        self.done_bits.get((run / 64) as usize).is_some_and(|bits| bits >> (run % 64) & 1 == 1)
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (done, to_do) = (format::count(self.done), format::count(self.to_do));
-        write!(f, "{}, {done} done already, {to_do} to do", format::plural(self.runs, "run"))
-    }
-}
-
 /// Has the fleet compute what is not done yet. The runtime that comes with the summary listens to signals as long as it
 /// lives.
 fn compute(
@@ -266,8 +205,8 @@ fn compute(
     let summary = runtime.block_on(async {
         let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
         let source = Arc::new(PlanTasks::new(Arc::clone(&plan), record, blobs));
-        let done = Arc::clone(tally);
-        let planner = PlanOrder::new(Arc::clone(&plan), move |task| done.is_done(task.index));
+        let tally = Arc::clone(tally);
+        let planner = PlanOrder::new(Arc::clone(&plan), move |task| !tally.is_to_do(task.index));
         let options = FleetOptions {
             listen: gate.clone(),
             max_attempts: args.max_attempts,
@@ -293,7 +232,7 @@ fn compute(
             let address = ops::serve(address, fleet.progress(), store.meter())?;
             eprintln!("operations at http://{address}: /healthz /readyz /metrics");
         }
-        let reporter = Reporter::start(fleet.progress(), total, args.quiet);
+        let reporter = Reporter::start(fleet.progress(), total, args.shard, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());
         let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
         let drain = move || {

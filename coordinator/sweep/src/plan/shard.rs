@@ -100,8 +100,13 @@ mod tests {
     fn the_command_line_says_index_and_count() {
         assert_eq!("0/1".parse(), Shard::new(0, 1));
         assert_eq!("7/8".parse::<Shard>().unwrap().to_string(), "7/8");
-        for text in ["", "/", "3", "1/", "/2", "-1/2", "+1/2", "a/b", "1/2/3", " 1/2", "1.5/2", "18446744073709551616/2"] {
-            assert!(refusal(text).ends_with("is not of the form I/N, such as 0/8: shard I of N, counted from 0"), "{text}");
+        for text in
+            ["", "/", "3", "1/", "/2", "-1/2", "+1/2", "a/b", "1/2/3", " 1/2", "1.5/2", "18446744073709551616/2"]
+        {
+            assert!(
+                refusal(text).ends_with("is not of the form I/N, such as 0/8: shard I of N, counted from 0"),
+                "{text}"
+            );
         }
         assert_eq!(refusal("0/0"), "0/0 is a shard of none; allowed: N from 1");
         assert_eq!(refusal("8/8"), "there is no shard 8 of 8; allowed: 0 to 7 (shards count from 0)");
