@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -177,8 +178,7 @@ fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(),
             continue;
         }
         let written = std::fs::create_dir_all(&folder).and_then(|()| {
-            let staged = folder.join(format!(".{name}.{}", std::process::id()));
-            let mut file = std::fs::File::create(&staged)?;
+            let (staged, mut file) = stage(&folder, name)?;
             file.write_all(content)?;
             // A name that outlives a crash must not stand for an empty file.
             file.sync_all()?;
@@ -187,6 +187,19 @@ fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(),
         written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display())).or_exit(Exit::Output)?;
     }
     Ok(())
+}
+
+/// Creates a file beside `name` that nobody else writes to. Process numbers do not tell writers apart: shards on other
+/// machines and in containers may have the same.
+fn stage(folder: &Path, name: &str) -> std::io::Result<(PathBuf, File)> {
+    let attempt = |number: u32| {
+        let staged = folder.join(format!(".{name}.{number}"));
+        match File::options().write(true).create_new(true).open(&staged) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+            created => Some(created.map(|file| (staged, file))),
+        }
+    };
+    (0..).find_map(attempt).expect("some number is free")
 }
 
 /// Has the fleet compute what is not done yet. The runtime that comes with the summary listens to signals as long as it
@@ -294,4 +307,27 @@ fn print_end(
         let _ = writeln!(text, "  {}", shown.display());
     }
     print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_that_somebody_else_is_writing_is_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = weights::blobs(place.path());
+        std::fs::create_dir_all(&folder).unwrap();
+        // Another shard's, which may have the same process number where it runs.
+        let others = [format!(".00.{}", std::process::id()), ".00.0".to_owned()].map(|name| folder.join(name));
+        for other in &others {
+            std::fs::write(other, "ha").unwrap();
+        }
+        let blobs = HashMap::from([("blake3:00".to_owned(), Bytes::from("half and half"))]);
+        keep_blobs(&Location::folder(place.path()), &blobs).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join("00")).unwrap(), "half and half");
+        for other in &others {
+            assert_eq!(std::fs::read_to_string(other).unwrap(), "ha", "{}", other.display());
+        }
+    }
 }
