@@ -13,4 +13,5 @@ mod ops;
 mod plan;
 mod replay;
 mod report;
+mod shards;
 mod siege;

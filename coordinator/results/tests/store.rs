@@ -156,14 +156,14 @@ fn a_reader_misses_nothing_while_shards_write_and_compact() {
     let place = tempfile::tempdir().unwrap();
     drop(open(&place, Access::Write));
     let stored = AtomicUsize::new(0);
+    let write = |index| {
+        let mut store = open(&place, Access::Shard { index, count: SHARDS });
+        for n in of_shard(index, SHARDS).take(EACH) {
+            store.append(&[noop(n)]).unwrap();
+            stored.fetch_add(1, Ordering::SeqCst);
+        }
+    };
     std::thread::scope(|scope| {
-        let write = |index| {
-            let mut store = open(&place, Access::Shard { index, count: SHARDS });
-            for n in of_shard(index, SHARDS).take(EACH) {
-                store.append(&[noop(n)]).unwrap();
-                stored.fetch_add(1, Ordering::SeqCst);
-            }
-        };
         let write = &write;
         let writers: Vec<_> = (0..SHARDS).map(|index| scope.spawn(move || write(index))).collect();
         while !writers.iter().all(|writer| writer.is_finished()) {
