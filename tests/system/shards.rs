@@ -285,7 +285,9 @@ fi
 #[test]
 fn what_is_submitted_to_slurm_gives_the_tables_of_one_run() {
     let sandbox = Sandbox::new();
-    let expected = whole(&sandbox, &short().replace("value: 6}", "value: 4}"));
+    let expected = whole(&sandbox, &short().replace("{value: 6}", "{value: 4}"));
+    // What is passed on to the coordinator makes it the same again.
+    sandbox.write("same.yaml", short());
     let sbatch = sandbox.write("bin/sbatch", SBATCH);
     std::fs::set_permissions(&sbatch, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
