@@ -29,7 +29,7 @@ const RUNS: usize = 48;
 const FINISHED: &str = "run finished";
 
 /// The tables that must not depend on who computed them, provenance aside.
-fn tables(out: &Path) -> Vec<DataFrame> {
+pub(crate) fn tables(out: &Path) -> Vec<DataFrame> {
     ["runs", "curves", "paths", "samples", "comparisons"]
         .map(|name| without_provenance(&table(out.join(format!("{name}.parquet")))))
         .into()
@@ -37,7 +37,7 @@ fn tables(out: &Path) -> Vec<DataFrame> {
 
 /// Equality bit for bit: null equals null, and there is no NaN to differ from itself.
 #[track_caller]
-fn assert_same(what: &str, tables: &[DataFrame], expected: &[DataFrame]) {
+pub(crate) fn assert_same(what: &str, tables: &[DataFrame], expected: &[DataFrame]) {
     for (actual, expected) in tables.iter().zip(expected) {
         assert!(actual.equals_missing(expected), "{what}: {:?} differs", expected.get_column_names());
     }
