@@ -29,7 +29,7 @@ const RUNS: usize = 48;
 const FINISHED: &str = "run finished";
 
 /// The tables that must not depend on who computed them, provenance aside.
-pub(crate) fn tables(out: &Path) -> Vec<DataFrame> {
+fn tables(out: &Path) -> Vec<DataFrame> {
     ["runs", "curves", "paths", "samples", "comparisons"]
         .map(|name| without_provenance(&table(out.join(format!("{name}.parquet")))))
         .into()
