@@ -57,6 +57,16 @@ pub enum Command {
     Schema,
     /// Print the metric catalogue
     Metrics,
+    /// Ask a coordinator with --ops-listen whether it is well: exit code 0 if so, else 1
+    Health(HealthArgs),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Its --ops-listen address, e.g. 127.0.0.1:9464
+    #[arg(value_name = "ADDR")]
+    pub address: SocketAddr,
 }
 
 /// How to run a sweep.
