@@ -47,11 +47,18 @@ impl AdmissionArgs {
         Ok(Some(Gate::new(address, tls, token, self.insecure)?))
     }
 
-    fn tls(&self, now: SystemTime) -> Result<Option<Tls>, CredentialError> {
+    /// The coordinator's certificate and key, if there are any, valid at the time `now`.
+    ///
+    /// # Errors
+    /// If one of the files cannot be used.
+    pub fn identity(&self, now: SystemTime) -> Result<Option<Identity>, CredentialError> {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
-        Ok(Some(Tls {
-            identity: Identity::read(certificate, key, now)?,
-            client_authorities: self.client_ca.as_deref().map(|file| Authorities::read(file, now)).transpose()?,
-        }))
+        Identity::read(certificate, key, now).map(Some)
+    }
+
+    fn tls(&self, now: SystemTime) -> Result<Option<Tls>, CredentialError> {
+        let Some(identity) = self.identity(now)? else { return Ok(None) };
+        let client_authorities = self.client_ca.as_deref().map(|file| Authorities::read(file, now)).transpose()?;
+        Ok(Some(Tls { identity, client_authorities }))
     }
 }

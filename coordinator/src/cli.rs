@@ -10,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use sweep::plan::Shard;
 
 use crate::admission::AdmissionArgs;
+use crate::linger::Linger;
+use crate::scaler::ScalerArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -57,6 +59,16 @@ pub enum Command {
     Schema,
     /// Print the metric catalogue
     Metrics,
+    /// Ask a coordinator with --ops-listen whether it is well: exit code 0 if so, else 1
+    Health(HealthArgs),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Its --ops-listen address, e.g. 127.0.0.1:9464
+    #[arg(value_name = "ADDR")]
+    pub address: SocketAddr,
 }
 
 /// How to run a sweep.
@@ -100,9 +112,16 @@ pub struct RunArgs {
     /// Answer /healthz, /readyz and /metrics (Prometheus) at this address, in plain HTTP; they say nothing of the tasks
     #[arg(long, value_name = "ADDR")]
     pub ops_listen: Option<SocketAddr>,
+    /// Go on answering --scaler-listen, --ops-listen and --dashboard for so long after the end: a duration, or forever; then
+    /// exit as usual
+    #[arg(long, value_name = "D|forever")]
+    pub linger: Option<Linger>,
     /// Who is admitted.
     #[command(flatten)]
     pub admission: AdmissionArgs,
+    /// Who is told how much work there is.
+    #[command(flatten)]
+    pub scaler: ScalerArgs,
 }
 
 /// What to plan.

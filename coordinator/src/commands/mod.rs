@@ -1,6 +1,7 @@
 //! What the command line can do, one command a file.
 
 pub mod compare;
+pub mod health;
 pub mod metrics;
 pub mod plan;
 pub mod run;

@@ -8,7 +8,6 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -25,10 +24,11 @@ use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Interrupts, Stage};
 use crate::ops;
 use crate::outcome;
 use crate::progress::Reporter;
+use crate::scaler::Scaler;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
 use crate::weights::{self, WeightFiles};
 
@@ -41,7 +41,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
     shard::refuse_what_is_for_the_whole_sweep(args)?;
     let gate = args.admission.gate()?;
-    refuse_what_cannot_run(args, gate.as_ref())?;
+    let scaler_gate = args.scaler.gate(&args.admission)?;
+    refuse_what_cannot_run(args, gate.as_ref(), scaler_gate.as_ref())?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
@@ -70,9 +71,13 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         total: tally.tasks_to_do(&plan),
         done_before: tally.done,
     };
-    let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
-    let (summary, runtime) = computed.unzip();
-    let _signals = Background(runtime);
+    // Who lingers has to be there to be asked, even if there is nothing to do.
+    let computed = if tally.to_do > 0 || args.linger.is_some() {
+        Some(compute(args, [gate, scaler_gate], looked_at, &store, blobs, &tally)?)
+    } else {
+        None
+    };
+    let (summary, background) = computed.unzip();
     if let Some(summary) = summary.as_ref().filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
@@ -101,24 +106,32 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
     }
+    if let Some((linger, Background { runtime: Some(runtime), stage, .. })) = args.linger.zip(background.as_ref()) {
+        runtime.block_on(linger.stay(stage));
+    }
     Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
 }
 
-/// A runtime that is not waited for: what still looks at the store, such as a dashboard's report, reads alone.
-struct Background(Option<Runtime>);
+/// What goes on after the fleet's end: it listens to signals, and answers whoever looks. Nothing in it is waited for: what
+/// still looks at the store, such as a dashboard's report, reads alone.
+struct Background {
+    runtime: Option<Runtime>,
+    stage: Arc<Stage>,
+    _lookouts: (Option<Dashboard>, Option<Scaler>),
+}
 
 impl Drop for Background {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
 /// Refuses what is known to fail before anything is written.
-fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Failure> {
-    if let Some(address) = gate.map(Gate::address) {
-        // The fleet binds it again, when there is an output to write to.
+fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>, scaler: Option<&Gate>) -> Result<(), Failure> {
+    for address in [gate, scaler].into_iter().flatten().map(Gate::address) {
+        // They are bound again, when there is an output to write to.
         TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
     }
     if let Some(address) = args.dashboard {
@@ -126,6 +139,13 @@ fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Fai
     }
     if args.slots.count() == 0 && gate.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
+        return Err(error).or_exit(Exit::Usage);
+    }
+    if args.linger.is_some() && scaler.is_none() && args.ops_listen.is_none() && args.dashboard.is_none() {
+        let error = anyhow::anyhow!(
+            "with --linger there is nothing to stay for: say what is to answer, with --scaler-listen, --ops-listen or \
+             --dashboard"
+        );
         return Err(error).or_exit(Exit::Usage);
     }
     Ok(())
@@ -202,18 +222,18 @@ fn stage(folder: &Path, name: &str) -> std::io::Result<(PathBuf, File)> {
     (0..).find_map(attempt).expect("some number is free")
 }
 
-/// Has the fleet compute what is not done yet. The runtime that comes with the summary listens to signals as long as it
+/// Has the fleet compute what is not done yet. What comes with the summary listens to signals, and answers, as long as it
 /// lives.
 fn compute(
     args: &RunArgs,
-    gate: Option<Gate>,
+    [gate, scaler_gate]: [Option<Gate>; 2],
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
     tally: &Arc<Tally>,
-) -> Result<(Summary, Runtime), Failure> {
+) -> Result<(Summary, Background), Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
-    let computing = Arc::new(AtomicBool::new(true));
+    let stage = Arc::new(Stage::computing());
     let (plan, record) = (Arc::clone(&sweep.plan), sweep.spec.record.clone());
     let summary = runtime.block_on(async {
         let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
@@ -240,7 +260,11 @@ fn compute(
                 eprintln!("dashboard at http://{}", dashboard.local_addr());
             })
         });
-        let _dashboard = dashboard.transpose()?;
+        let dashboard = dashboard.transpose()?;
+        let scaler = scaler_gate.map(|gate| Scaler::start(&gate, fleet.progress(), total)).transpose()?;
+        if let Some(scaler) = &scaler {
+            eprintln!("autoscalers are answered at {}", scaler.local_addr());
+        }
         if let Some(address) = args.ops_listen {
             let address = ops::serve(address, fleet.progress(), store.meter())?;
             eprintln!("operations at http://{address}: /healthz /readyz /metrics");
@@ -252,7 +276,7 @@ fn compute(
             drain_fleet();
             drain_workers();
         };
-        tokio::spawn(interrupts.watch(Arc::clone(&computing), drain));
+        tokio::spawn(interrupts.watch(Arc::clone(&stage), drain));
         let mut joined = pin!(fleet.join());
         let summary = tokio::select! {
             summary = &mut joined => summary.map_err(Failure::from),
@@ -270,11 +294,11 @@ fn compute(
             reporter.finish().await;
             workers.finish().await;
         }
-        summary
+        summary.map(|summary| (summary, (dashboard, scaler)))
     });
-    computing.store(false, Ordering::Release);
+    stage.conclude();
     match summary {
-        Ok(summary) => Ok((summary, runtime)),
+        Ok((summary, lookouts)) => Ok((summary, Background { runtime: Some(runtime), stage, _lookouts: lookouts })),
         Err(failure) => {
             runtime.shutdown_background();
             Err(failure)

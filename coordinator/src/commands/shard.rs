@@ -33,6 +33,10 @@ pub fn refuse_what_is_for_the_whole_sweep(args: &RunArgs) -> Result<(), Failure>
         "--listen: a shard has no fleet, its own slots do its work. Start more shards, or one coordinator without --shard"
     } else if args.dashboard.is_some() {
         "--dashboard: a shard compares nothing. Show it with the command without --shard"
+    } else if args.scaler.scaler_listen.is_some() {
+        "--scaler-listen: a shard has no fleet to scale. Scale the array or the Indexed Job instead"
+    } else if args.linger.is_some() {
+        "--linger: a shard ends with its piece, as its scheduler expects"
     } else if args.slots.count() == 0 {
         "--slots 0: a shard has no fleet, its own slots do its work. Allowed: auto, or at least 1"
     } else {
