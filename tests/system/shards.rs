@@ -379,7 +379,7 @@ fn what_the_indexed_job_runs_gives_the_tables_of_one_run() {
     let run = |arguments: Vec<String>, index: u64| {
         let here = arguments.iter().map(|argument| {
             let argument = argument.replace("$(JOB_COMPLETION_INDEX)", &index.to_string());
-            argument.replace("=/sweep/", "=").replace("=/results", "=shards").replace("0.0.0.0:9464", "127.0.0.1:0")
+            argument.replace("=/sweep/", "=").replace("0.0.0.0:9464", "127.0.0.1:0")
         });
         sandbox.coordinator(here).expect_code(0)
     };
@@ -393,5 +393,5 @@ fn what_the_indexed_job_runs_gives_the_tables_of_one_run() {
         let read = |name: &str| table(sandbox.path(&format!("{out}/{name}.parquet")));
         ["runs", "curves", "paths", "comparisons"].map(|name| hedgesweep_tests::without_provenance(&read(name)))
     };
-    assert_same("an Indexed Job", &tables("shards"), &tables("whole"));
+    assert_same("an Indexed Job", &tables("results/smoke"), &tables("whole"));
 }

@@ -29,20 +29,21 @@ pub fn access(shard: Option<Shard>) -> Access {
 /// With [`Exit::Usage`], for flags that are for a sweep as a whole.
 pub fn refuse_what_is_for_the_whole_sweep(args: &RunArgs) -> Result<(), Failure> {
     let Some(shard) = args.shard else { return Ok(()) };
-    let reason = if args.admission.listen.is_some() {
-        "--listen: a shard has no fleet, its own slots do its work. Start more shards, or one coordinator without --shard"
-    } else if args.dashboard.is_some() {
-        "--dashboard: a shard compares nothing. Show it with the command without --shard"
-    } else if args.scaler.scaler_listen.is_some() {
-        "--scaler-listen: a shard has no fleet to scale. Scale the array or the Indexed Job instead"
-    } else if args.linger.is_some() {
-        "--linger: a shard ends with its piece, as its scheduler expects"
-    } else if args.slots.count() == 0 {
-        "--slots 0: a shard has no fleet, its own slots do its work. Allowed: auto, or at least 1"
-    } else {
-        return Ok(());
-    };
-    Err(anyhow::anyhow!("--shard {shard} does not go with {reason}")).or_exit(Exit::Usage)
+    const NO_FLEET: &str = "a shard has no fleet, its own slots do its work";
+    let refused = [
+        (args.admission.listen.is_some(), "--listen", NO_FLEET),
+        (args.scaler.scaler_listen.is_some(), "--scaler-listen", NO_FLEET),
+        (args.slots.count() == 0, "--slots 0", NO_FLEET),
+        (args.dashboard.is_some(), "--dashboard", "a shard compares nothing, so that there is nothing to show"),
+        (args.linger.is_some(), "--linger", "a shard makes room for the next one when it has ended"),
+    ];
+    for (is_given, flag, reason) in refused {
+        if is_given {
+            let error = anyhow::anyhow!("--shard {shard} does not go with {flag}: {reason}");
+            return Err(error).or_exit(Exit::Usage);
+        }
+    }
+    Ok(())
 }
 
 /// Warns if the results are another sweep file's, since shards of different files do not make up one sweep. It is no
@@ -122,7 +123,15 @@ mod tests {
     #[test]
     fn what_is_for_the_whole_sweep_is_refused_with_the_reason() {
         let refusal = |words: &[&str]| refuse_what_is_for_the_whole_sweep(&args(words)).err().map(|e| e.to_string());
-        for flag in [&["--listen", "127.0.0.1:0"], &["--dashboard", "127.0.0.1:0"], &["--slots", "0"]] {
+        let address = "127.0.0.1:0";
+        let flags = [
+            ["--listen", address],
+            ["--scaler-listen", address],
+            ["--dashboard", address],
+            ["--linger", "forever"],
+            ["--slots", "0"],
+        ];
+        for flag in &flags {
             let refusal = refusal(flag).expect(flag[0]);
             assert!(refusal.starts_with(&format!("error: --shard 1/8 does not go with {}", flag[0])), "{refusal}");
         }
