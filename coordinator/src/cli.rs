@@ -69,9 +69,6 @@ pub struct RunArgs {
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
     pub slots: Slots,
-    /// Show progress and the comparison so far to browsers at this address of this machine, e.g. 127.0.0.1:8080
-    #[arg(long, value_name = "ADDR")]
-    pub dashboard: Option<SocketAddr>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,

@@ -18,7 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{RunArgs, Setting};
 use crate::commands::{Loaded, load, output};
-use crate::dashboard::{self, Board, Dashboard, Sweep};
+use crate::dashboard::{Board, Dashboard, Door, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
@@ -38,7 +38,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
     let gate = args.admission.gate()?;
-    refuse_what_cannot_run(args, gate.as_ref())?;
+    let door = args.admission.door()?;
+    refuse_what_cannot_run(args, gate.as_ref(), door.as_ref())?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
@@ -66,7 +67,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         total: tally.tasks_to_do(&plan),
         done_before: tally.done,
     };
-    let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
+    let computed =
+        if tally.to_do > 0 { Some(compute(args, (gate, door), looked_at, &store, blobs, &tally)?) } else { None };
     let (summary, runtime) = computed.unzip();
     let _signals = Background(runtime);
     if let Some(summary) = summary.filter(|summary| !summary.finished) {
@@ -109,13 +111,13 @@ impl Drop for Background {
 }
 
 /// Refuses what is known to fail before anything is written.
-fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Failure> {
+fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>, door: Option<&Door>) -> Result<(), Failure> {
     if let Some(address) = gate.map(Gate::address) {
         // The fleet binds it again, when there is an output to write to.
         TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
     }
-    if let Some(address) = args.dashboard {
-        dashboard::bind(address)?;
+    if let Some(door) = door {
+        door.bind()?;
     }
     if args.slots.count() == 0 && gate.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
@@ -254,7 +256,7 @@ impl std::fmt::Display for Tally {
 /// lives.
 fn compute(
     args: &RunArgs,
-    gate: Option<Gate>,
+    (gate, door): (Option<Gate>, Option<Door>),
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
@@ -283,9 +285,11 @@ fn compute(
             eprintln!("listening on {address}: {}", gate.invitation(address));
         }
         let total = sweep.total;
-        let dashboard = args.dashboard.map(|address| {
-            Dashboard::start(address, Board::new(sweep, fleet.progress(), fleet.roster())).inspect(|dashboard| {
-                eprintln!("dashboard at http://{}", dashboard.local_addr());
+        let dashboard = door.map(|door| {
+            let board = Board::new(sweep, fleet.progress(), fleet.roster());
+            Dashboard::start(door.clone(), board).inspect(|dashboard| {
+                let asks = if door.token().is_some() { ", which asks for the token," } else { "" };
+                eprintln!("dashboard{asks} at {}", door.url(dashboard.local_addr()));
             })
         });
         let _dashboard = dashboard.transpose()?;

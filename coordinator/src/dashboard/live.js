@@ -12,6 +12,8 @@ const key = (details) => (details.closest("figure, section") || report).id + "|"
 
 async function ask(path) {
   const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  // Another coordinator may ask for a token: the page that does is at this address.
+  if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   return answer;
 }

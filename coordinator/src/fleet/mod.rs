@@ -16,7 +16,7 @@ mod fingerprint;
 mod gate;
 mod group;
 mod guard;
-mod lobby;
+pub(crate) mod lobby;
 pub mod message;
 mod pace;
 mod pause;

@@ -22,7 +22,7 @@ mod tests;
 mod text;
 mod ticks;
 
-pub use data::{Counts, Failures, Metric, Paper, ReportData, Tuning};
+pub use data::{Counts, Failures, Metric, Paper, ReportData};
 pub use gather::{Findings, Subject, gather};
 pub use markdown::markdown;
 pub use page::{body, document, page};

@@ -2,9 +2,10 @@
 
 use results::{Comparison, Convergence};
 
-use super::data::{ACROSS, DEFAULT, Failures, Paper, ReportData, interval_of};
-use super::number::{count, interval, or_dash, p_value, significant};
+use super::data::{DEFAULT, Failures, Paper, ReportData, interval_of};
+use super::number::{count, interval, or_dash, p_value, ratio, share, significant};
 use super::table::Table;
+use crate::across::ALL_CELLS;
 use crate::summary::Block;
 
 /// All comparisons of a metric: cell by cell the baseline, the arms and the classical hedges, and at last what holds across cells.
@@ -25,14 +26,14 @@ pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
         "verdict",
     ]);
     let rows: Vec<&Comparison> =
-        data.comparisons.iter().filter(|row| row.metric == metric && row.cell != ACROSS).collect();
+        data.comparisons.iter().filter(|row| row.metric == metric && row.cell != ALL_CELLS).collect();
     for cell in rows.chunk_by(|left, right| left.cell == right.cell) {
         if let Some(fullest) = cell.iter().max_by_key(|row| row.n) {
             table.push(baseline_line(fullest));
         }
         cell.iter().for_each(|row| table.push(line(row)));
     }
-    for row in data.comparisons.iter().filter(|row| row.metric == metric && row.cell == ACROSS) {
+    for row in data.comparisons.iter().filter(|row| row.metric == metric && row.cell == ALL_CELLS) {
         table.push_always(Vec::from_iter(["all cells".to_owned()].into_iter().chain(line(row).into_iter().skip(1))));
     }
     let columns = ["cell", "variant", "95% interval", "ratio", "P(better)"];
@@ -71,11 +72,12 @@ fn interval_words(row: &Comparison) -> String {
 }
 
 fn line(row: &Comparison) -> Vec<String> {
-    let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
+    let text = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), text);
     let mut line = vec![row.cell.clone(), row.arm.clone(), row.variant.clone(), count(row.n)];
     line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), interval_words(row)]);
-    line.extend([share(row.ratio), share(row.d_z), share(row.p_better)]);
-    line.push(row.p_holm.map_or_else(|| "-".to_owned(), p_value));
+    let two_decimals = |number: f64| format!("{number:.2}");
+    line.extend([text(row.ratio, ratio), text(row.d_z, two_decimals), text(row.p_better, share)]);
+    line.push(text(row.p_holm, p_value));
     line.push(row.verdict.replace('_', " "));
     line
 }

@@ -3,11 +3,12 @@
 use engine::metrics::Direction;
 use results::Comparison;
 
-use super::super::data::{ACROSS, DEFAULT, Group, Panel, ReportData, interval_of, named};
+use super::super::data::{DEFAULT, Group, Panel, ReportData, interval_of, named};
 use super::super::number::{count, interval, or_dash, p_value, significant};
 use super::super::table::Table;
 use super::rows::{Row, Rows};
 use super::{Drawing, Figure, axis_of, caption, cell_heading, group_name, shown_note};
+use crate::across::ALL_CELLS;
 
 /// More rows than these nobody looks through.
 const MOST_ROWS: usize = 40;
@@ -21,7 +22,7 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
     }
     let baseline = data.baseline.as_deref()?;
     let across =
-        data.comparisons.iter().filter(|row| row.metric == metric.name && row.cell == ACROSS && row.diff.is_some());
+        data.comparisons.iter().filter(|row| row.metric == metric.name && row.cell == ALL_CELLS && row.diff.is_some());
     let mut lines: Vec<Row> = Vec::new();
     let mut cell = "";
     for row in rows.iter().copied().take(MOST_ROWS) {

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
-use results::{StoreError, Tables, Words};
+use results::{StoreError, Words};
 
 use crate::reference::references;
 use crate::report::data::{Heat, LevelShape, Sensitivity, Series};
 use crate::report::quantile::quantile;
 use crate::runs::Runs;
+use crate::sources::Sources;
 
 /// More values than these are not drawn: tables and Parquet files have them.
 const MOST_LEVELS: usize = 64;
@@ -27,9 +28,9 @@ pub(super) struct Swept {
 }
 
 impl Swept {
-    pub(super) fn load(tables: &Tables) -> Result<Swept, StoreError> {
-        let load = |name: String| tables.words(&name).map(|words| (name, words));
-        let parameters: Result<Vec<_>, _> = tables.swept().into_iter().map(load).collect();
+    pub(super) fn load(sources: &Sources<'_>) -> Result<Swept, StoreError> {
+        let load = |name: String| sources.column(&name).map(|words| (name, words));
+        let parameters: Result<Vec<_>, _> = sources.swept().into_iter().map(load).collect();
         let varied = parameters?.into_iter().filter(|(_, words)| words.distinct.len() > 1);
         Ok(Swept { parameters: varied.collect() })
     }
