@@ -14,3 +14,4 @@ mod plan;
 mod replay;
 mod report;
 mod siege;
+mod watch;

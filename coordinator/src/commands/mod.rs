@@ -5,6 +5,7 @@ pub mod metrics;
 pub mod plan;
 pub mod run;
 pub mod schema;
+pub mod watch;
 
 use std::path::Path;
 

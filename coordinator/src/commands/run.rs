@@ -21,7 +21,7 @@ use crate::commands::{Loaded, load, output};
 use crate::dashboard::{Board, Dashboard, Door, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
-use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
+use crate::fleet::{self, Errand, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::Interrupts;
 use crate::ops;
@@ -278,6 +278,7 @@ fn compute(
             heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
             strikes: store.with(|store| store.strikes())?,
+            errand: Errand { sweep: sweep.spec.name.clone(), total: sweep.total, done_before: sweep.done_before },
             ..FleetOptions::default()
         };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;

@@ -28,8 +28,10 @@ async function update() {
     const percent = live.querySelector(".percent");
     document.title = (percent ? percent.textContent + " · " : "") + title;
     if (version !== report.dataset.version) {
+      const body = await (await ask("report")).text();
+      // Not before the answer is here: what is opened meanwhile counts, too.
       const open = opened();
-      report.innerHTML = await (await ask("report")).text();
+      report.innerHTML = body;
       report.dataset.version = version;
       report.querySelectorAll("details").forEach((details) => { details.open = open.has(key(details)); });
     }

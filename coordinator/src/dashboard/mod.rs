@@ -15,6 +15,8 @@ mod error;
 mod pass;
 mod refresh;
 mod server;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::net::SocketAddr;

@@ -194,6 +194,9 @@ pub struct Histogram {
 /// The quantiles that tables of distributions have.
 pub const QUANTILES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 
+/// Of a parameter with more values than these some are looked at: Parquet files have all.
+pub const MOST_LEVELS: usize = 64;
+
 /// What a parameter does to the primary endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensitivity {
@@ -201,6 +204,8 @@ pub struct Sensitivity {
     pub parameter: String,
     /// Whether its values are numbers.
     pub ordered: bool,
+    /// How many values it has; of very many some have levels.
+    pub values: u64,
     /// One line an arm, or an arm and cell, or a classical hedge.
     pub series: Vec<Series>,
 }

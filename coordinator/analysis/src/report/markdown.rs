@@ -93,8 +93,9 @@ fn paragraph(text: &mut String, words: &str) {
 
 fn table(text: &mut String, table: &Table) {
     text.push_str(&table.markdown());
-    if table.left_out > 0 {
-        text.push_str(&format!("\n... and {} more rows, in the Parquet files.\n", count(table.left_out as u64)));
+    let more = (table.folded.len() + table.left_out) as u64;
+    if more > 0 {
+        text.push_str(&format!("\n... and {}, in the Parquet files.\n", plural(more, "more row")));
     }
     text.push('\n');
 }

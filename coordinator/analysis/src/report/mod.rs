@@ -14,6 +14,7 @@ mod palette;
 mod quantile;
 mod scale;
 mod sentence;
+mod shortlist;
 mod svg;
 mod table;
 mod tables;

@@ -115,8 +115,10 @@ fn comparison(data: &ReportData) -> Markup {
                 h3 { (primary.name) }
                 (table(&tables::ranking(&data.ranking), true))
             } @else {
+                @let of_primary = tables::comparison(data, &primary.name);
                 h3 { (primary.name) (goal(primary.direction)) }
-                (table(&tables::comparison(data, &primary.name), true))
+                @if !of_primary.folded.is_empty() { p.note { "Each arm's most favourable variants come first; the others are one click away." } }
+                (table(&of_primary, true))
                 p.note {
                     "Differences are arm − baseline, paired by seed. " em { "d_z" } " is the mean difference over the SD of the differences; "
                     em { "p" } " is that of the paired t test, adjusted by Holm over all rows of arms (and over all rows of classical hedges); the verdict is at 5%."
@@ -252,16 +254,29 @@ fn parquet_files(data: &ReportData) -> Markup {
     }
 }
 
-/// A table. One that stacks has a card a row on a phone; others are scrolled.
+/// A table, with more of its rows one click away. One that stacks has a card a row on a phone; others are scrolled.
 fn table(table: &Table, stacks: bool) -> Markup {
+    html! {
+        (rows(&table.columns, &table.rows, stacks))
+        @if !table.folded.is_empty() {
+            details.more {
+                summary { (plural(table.folded.len() as u64, "more row")) }
+                (rows(&table.columns, &table.folded, stacks))
+            }
+        }
+        @if table.left_out > 0 { p.note { "… and " (plural(table.left_out as u64, "more row")) ", in the Parquet files." } }
+    }
+}
+
+fn rows(columns: &[Column], rows: &[Vec<String>], stacks: bool) -> Markup {
     html! {
         div.scroll role="region" tabindex="0" aria-label="table" {
             table class=[stacks.then_some("stack")] {
-                thead { tr { @for column in &table.columns { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
+                thead { tr { @for column in columns { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
                 tbody {
-                    @for row in &table.rows {
+                    @for row in rows {
                         tr class=[row.last().filter(|last| *last == "baseline")] {
-                            @for (column, text) in table.columns.iter().zip(row) {
+                            @for (column, text) in columns.iter().zip(row) {
                                 td class=(kind(column, text)) data-label=(column.name.trim()) { (sign(&column.name, text)) span { (text) } }
                             }
                         }
@@ -269,7 +284,6 @@ fn table(table: &Table, stacks: bool) -> Markup {
                 }
             }
         }
-        @if table.left_out > 0 { p.note { "… and " (count(table.left_out as u64)) " more rows, in the Parquet files." } }
     }
 }
 

@@ -157,11 +157,13 @@ pub(super) fn full(arm: &str) -> ReportData {
             Sensitivity {
                 parameter: "optimizer.damping".into(),
                 ordered: true,
+                values: 3,
                 series: vec![series(arm, Some(1)), series("heston_delta", None)],
             },
             Sensitivity {
                 parameter: "optimizer.layers".into(),
                 ordered: false,
+                values: 3,
                 series: vec![Series {
                     name: arm.into(),
                     look: Some(1),
