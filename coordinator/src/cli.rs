@@ -9,6 +9,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sweep::plan::Shard;
 
+use worker::connection::ConnectionArgs;
+
 use crate::admission::AdmissionArgs;
 use crate::linger::Linger;
 use crate::scaler::ScalerArgs;
@@ -20,6 +22,7 @@ Examples:
   coordinator --sweep sweeps/damping.yaml --set seeds=5
   coordinator compare results/damping                 its comparison again, from the Parquet files alone
   coordinator --sweep sweeps/damping.yaml --slots 0 --listen 127.0.0.1:4750
+  coordinator watch 127.0.0.1:4750                    how far that sweep is
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
   coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
   worker --coordinator https://HOST:4750 --tls-ca ca.pem --token-file token      take part from another machine
@@ -55,6 +58,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Compare again, from the Parquet files alone; several sweeps together, too
     Compare(CompareArgs),
+    /// Show how far a running coordinator is, one that was started with --listen
+    Watch(WatchArgs),
     /// Print the JSON Schema (draft-07) of the sweep file
     Schema,
     /// Print the metric catalogue
@@ -88,9 +93,6 @@ pub struct RunArgs {
     /// Indexed Job $JOB_COMPLETION_INDEX/N
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
-    /// Show progress and the comparison so far to browsers at this address of this machine, e.g. 127.0.0.1:8080
-    #[arg(long, value_name = "ADDR")]
-    pub dashboard: Option<SocketAddr>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,
@@ -149,6 +151,20 @@ pub struct CompareArgs {
     /// Where the answer goes [default: beside the tables; of several sweeps, nowhere]
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
+}
+
+/// What to watch.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Where the coordinator listens, e.g. 127.0.0.1:4750 or https://fleet.example:4750
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// Print one line and end
+    #[arg(long)]
+    pub once: bool,
+    /// How to reach it.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// How many tasks run at a time.

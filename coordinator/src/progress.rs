@@ -113,7 +113,7 @@ impl Pace {
 }
 
 /// One line: rate, time to go, who works, and what went wrong.
-fn describe(progress: &Progress, total: u64, rate: f64) -> String {
+pub(crate) fn describe(progress: &Progress, total: u64, rate: f64) -> String {
     let counts = progress.counts;
     let mut parts = Vec::new();
     if rate > 0.0 {

@@ -16,3 +16,4 @@ mod replay;
 mod report;
 mod shards;
 mod siege;
+mod watch;

@@ -8,6 +8,7 @@ pub mod run;
 pub mod schema;
 pub mod shard;
 pub mod tally;
+pub mod watch;
 
 use std::path::Path;
 

@@ -19,10 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cli::{RunArgs, Setting};
 use crate::commands::tally::Tally;
 use crate::commands::{Loaded, load, output, shard};
-use crate::dashboard::{self, Board, Dashboard, Sweep};
+use crate::dashboard::{Board, Dashboard, Door, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
-use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
+use crate::fleet::{self, Errand, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::{Interrupts, Stage};
 use crate::ops;
@@ -40,9 +40,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
     shard::refuse_what_is_for_the_whole_sweep(args)?;
-    let gate = args.admission.gate()?;
-    let scaler_gate = args.scaler.gate(&args.admission)?;
-    refuse_what_cannot_run(args, gate.as_ref(), scaler_gate.as_ref())?;
+    let entrances = Entrances::of(args)?;
+    refuse_what_cannot_run(args, &entrances)?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
@@ -73,7 +72,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     };
     // Who lingers has to be there to be asked, even if there is nothing to do.
     let computed = if tally.to_do > 0 || args.linger.is_some() {
-        Some(compute(args, [gate, scaler_gate], looked_at, &store, blobs, &tally)?)
+        Some(compute(args, entrances, looked_at, &store, blobs, &tally)?)
     } else {
         None
     };
@@ -128,16 +127,34 @@ impl Drop for Background {
     }
 }
 
+/// By which addresses others come in, and what each of them asks for.
+struct Entrances {
+    fleet: Option<Gate>,
+    dashboard: Option<Door>,
+    scaler: Option<Gate>,
+}
+
+impl Entrances {
+    fn of(args: &RunArgs) -> Result<Entrances, Failure> {
+        Ok(Entrances {
+            fleet: args.admission.gate()?,
+            dashboard: args.admission.door()?,
+            scaler: args.scaler.gate(&args.admission)?,
+        })
+    }
+}
+
 /// Refuses what is known to fail before anything is written.
-fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>, scaler: Option<&Gate>) -> Result<(), Failure> {
-    for address in [gate, scaler].into_iter().flatten().map(Gate::address) {
+fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), Failure> {
+    let gates = [&entrances.fleet, &entrances.scaler];
+    for address in gates.into_iter().flatten().map(Gate::address) {
         // They are bound again, when there is an output to write to.
         TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
     }
-    if let Some(address) = args.dashboard {
-        dashboard::bind(address)?;
+    if let Some(door) = &entrances.dashboard {
+        door.bind()?;
     }
-    if args.slots.count() == 0 && gate.is_none() {
+    if args.slots.count() == 0 && entrances.fleet.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
         return Err(error).or_exit(Exit::Usage);
     }
@@ -226,7 +243,7 @@ fn stage(folder: &Path, name: &str) -> std::io::Result<(PathBuf, File)> {
 /// lives.
 fn compute(
     args: &RunArgs,
-    [gate, scaler_gate]: [Option<Gate>; 2],
+    Entrances { fleet: gate, dashboard: door, scaler: scaler_gate }: Entrances,
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
@@ -248,6 +265,7 @@ fn compute(
             heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
             strikes: store.with(|store| store.strikes())?,
+            errand: Errand { sweep: sweep.spec.name.clone(), total: sweep.total, done_before: sweep.done_before },
             ..FleetOptions::default()
         };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
@@ -255,9 +273,11 @@ fn compute(
             eprintln!("listening on {address}: {}", gate.invitation(address));
         }
         let total = sweep.total;
-        let dashboard = args.dashboard.map(|address| {
-            Dashboard::start(address, Board::new(sweep, fleet.progress(), fleet.roster())).inspect(|dashboard| {
-                eprintln!("dashboard at http://{}", dashboard.local_addr());
+        let dashboard = door.map(|door| {
+            let board = Board::new(sweep, fleet.progress(), fleet.roster());
+            Dashboard::start(door.clone(), board).inspect(|dashboard| {
+                let asks = if door.token().is_some() { ", which asks for the token," } else { "" };
+                eprintln!("dashboard{asks} at {}", door.url(dashboard.local_addr()));
             })
         });
         let dashboard = dashboard.transpose()?;
