@@ -13,4 +13,5 @@ mod ops;
 mod plan;
 mod replay;
 mod report;
+mod s3;
 mod siege;

@@ -21,7 +21,7 @@ use polars::prelude::{ArrowSchema, PolarsError, Schema, SchemaExt, SerReader, Se
 
 use crate::error::StoreError;
 use crate::identity::Footer;
-use crate::location::Folder;
+use crate::folder::Folder;
 use crate::seal;
 
 /// Bytes read from the end of a file at first: enough for the footers of most.

@@ -2,13 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use results::{Access, Location, MergeSummary, Reading, Store, StoreError, SweepIdentity, Versions};
@@ -30,6 +29,9 @@ use crate::progress::Reporter;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
 use crate::weights::{self, WeightFiles};
 
+/// How long an output that is out of reach is left alone at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// Runs a sweep to its end, or until it is interrupted.
 ///
 /// # Errors
@@ -46,7 +48,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let store = Store::open(&location, &identity, Access::Write)?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
-    keep_blobs(&location, &blobs)?;
+    blobs.iter().try_for_each(|(digest, content)| store.keep_blob(weights::blob_name(digest), content))?;
     for file in store.set_aside() {
         eprintln!("warning: {} is left aside: {}; its runs count as not done", file.path.display(), file.reason);
     }
@@ -56,6 +58,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if !args.quiet {
         eprintln!("{}: {tally}", spec.name);
     }
+    let custody = store.custody();
     let store = SharedStore::new(store);
     let tally = Arc::new(tally);
     let looked_at = Sweep {
@@ -69,6 +72,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
     let (summary, runtime) = computed.unzip();
     let _signals = Background(runtime);
+    if let Some(holder) = custody.lost_to() {
+        return Err(StoreError::LockLost { path: PathBuf::from(location.to_string()), holder }.into());
+    }
     if let Some(summary) = summary.filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
@@ -79,7 +85,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Interrupted);
     }
 
-    let merged = store.with(|store| merge(store, &plan))?;
+    let merged = outlast(&location, || store.with(|store| merge(store, &plan)))?;
     drop(store);
     if merged.orphans > 0 {
         eprintln!(
@@ -90,11 +96,27 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
         );
     }
-    let report = outcome::analyse(&location, &spec, &plan, &text)?;
+    let report = outlast(&location, || outcome::analyse(&location, &spec, &plan, &text))?;
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
     }
     Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
+}
+
+/// Does again what fails because an output on another machine is out of reach, until it is back: everything is computed and
+/// stored by now, and what is done here can be done as often as one likes.
+fn outlast<T>(location: &Location, mut act: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        match act() {
+            Err(failure) if location.as_folder().is_none() && failure.is_out_of_reach() => {
+                tracing::warn!("{failure}; all runs are stored, and the tables are written when it is back");
+                std::thread::sleep(wait);
+                wait = (2 * wait).min(LONGEST_WAIT);
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// A runtime that is not waited for: what still looks at the store, such as a dashboard's report, reads alone.
@@ -159,28 +181,6 @@ fn identity(spec: &Spec, text: String, settings: &[Setting]) -> SweepIdentity {
 fn reading(settings: &[Setting], weights: &WeightFiles) -> Reading {
     let settings = settings.iter().map(|setting| (setting.key.clone(), setting.value.clone())).collect();
     Reading { settings, weights: weights.digests() }
-}
-
-/// Lays the weights files beside the results, so that a `config` cell that names one by digest can be run again.
-fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(), Failure> {
-    let folder = weights::blobs(location.path());
-    for (digest, content) in blobs {
-        let name = weights::blob_name(digest);
-        let path = folder.join(name);
-        if path.exists() {
-            continue;
-        }
-        let written = std::fs::create_dir_all(&folder).and_then(|()| {
-            let staged = folder.join(format!(".{name}.{}", std::process::id()));
-            let mut file = std::fs::File::create(&staged)?;
-            file.write_all(content)?;
-            // A name that outlives a crash must not stand for an empty file.
-            file.sync_all()?;
-            std::fs::rename(&staged, &path)
-        });
-        written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display())).or_exit(Exit::Output)?;
-    }
-    Ok(())
 }
 
 /// Which runs of a plan are done, and how many.
@@ -300,6 +300,14 @@ fn compute(
             drain_fleet();
             drain_workers();
         };
+        let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
+        let custody = store.with(|store| store.custody());
+        tokio::spawn(async move {
+            let holder = custody.lost().await;
+            eprintln!("error: the lock was lost to {holder}: no more tasks are begun; what runs is stored all the same");
+            drain_fleet();
+            drain_workers();
+        });
         tokio::spawn(interrupts.watch(Arc::clone(&computing), drain));
         let mut joined = pin!(fleet.join());
         let summary = tokio::select! {
@@ -351,7 +359,7 @@ fn print_end(
     }
     let _ = writeln!(text, " · {}", format::duration(began.elapsed()));
     for path in merged.files.iter().chain(&report.files) {
-        let shown = location.path().join(path.file_name().unwrap_or_default());
+        let shown = location.join(path.file_name().unwrap_or_default());
         let _ = writeln!(text, "  {}", shown.display());
     }
     print(&text)

@@ -51,8 +51,7 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
     let files = match out {
         None => Vec::new(),
         Some(location) => {
-            let tables =
-                Tables::open(&Location::folder(first.tables.path()))?.answering_at(location, joint_footer(sides))?;
+            let tables = Tables::open(first.tables.location())?.answering_at(location, joint_footer(sides))?;
             // A report is of one sweep; one that lies there is of another answer.
             super::report::remove(&tables)?;
             tabled.write(&tables, location)?

@@ -68,6 +68,8 @@ pub fn answer(tables: &Tables, location: &Location, spec: &Spec, plan: &Plan, te
             files.extend(paths);
             format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
         }
+        // Out of reach for now: whoever asked may try again.
+        Ok(Err(error @ StoreError::Unreachable { .. })) => return Err(error.into()),
         Ok(Err(error)) => without_report(tables, &error),
         Err(_) => without_report(tables, &"an internal error"),
     };
@@ -207,7 +209,7 @@ impl Tabled {
                 files.push(WITHIN);
             }
         }
-        Ok(files.into_iter().map(|name| location.path().join(name)).collect())
+        Ok(files.into_iter().map(|name| location.join(name)).collect())
     }
 
     /// For a terminal. `times` are the runs with their seconds.
