@@ -4,7 +4,6 @@ use std::future::Future;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
@@ -212,7 +211,7 @@ impl Folder {
     pub(crate) fn create(&self, key: &str, content: impl Into<PutPayload>) -> Result<bool, StoreError> {
         let content = content.into();
         self.wait(key, |objects, key| async move {
-            match objects.put_opts(&key, content, PutMode::Create.into()).await {
+            match s3::put(&*objects, &key, content, PutMode::Create).await {
                 Ok(_) => Ok(true),
                 Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
                 Err(error) => Err(error),
@@ -222,15 +221,8 @@ impl Folder {
 
     /// Writes an object of a name that nobody else ever gives; says whether it is there. `false` asks for another name.
     pub(crate) fn create_unique(&self, key: &str, content: &Bytes) -> Result<bool, StoreError> {
-        let began = Instant::now();
-        let mut created = self.create(key, content.clone());
-        let broke_off = matches!(created, Err(StoreError::Unreachable { .. })) && began.elapsed() < s3::RETRY_TIMEOUT / 2;
-        if self.is_remote() && broke_off {
-            // A connection that was cut under the request: nobody but us knows that it may be sent again.
-            created = self.create(key, content.clone());
-        }
         // What is there may be our own: a request got through, and its answer did not.
-        Ok(created? || self.read(key)? == *content)
+        Ok(self.create(key, content.clone())? || self.read(key)? == *content)
     }
 
     /// Begins an object that appears all at once when it is finished.

@@ -17,6 +17,7 @@ use crate::bridge::Bridge;
 use crate::error::StoreError;
 use crate::folder::Folder;
 use crate::holder::Holder;
+use crate::s3;
 use crate::unique::unique;
 
 /// How the time of a lease is cut.
@@ -124,7 +125,7 @@ pub(crate) fn none_is_held(folder: &Folder, keys: Vec<String>, terms: Terms) -> 
         for key in &keys {
             let shown = folder.path(key).display().to_string();
             let desk = Desk { objects: Arc::clone(objects), key: Key::from(key.as_str()), shown };
-            desk.await_end(terms).await.map(drop).map_err(|refusal| refused(folder, key, refusal))?;
+            desk.await_end("", terms).await.map(drop).map_err(|refusal| refused(folder, key, refusal))?;
         }
         Ok(())
     })
@@ -152,7 +153,7 @@ impl Desk {
                 Err(Error::AlreadyExists { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            let Some(found) = self.await_end(terms).await? else { continue };
+            let Some(found) = self.await_end(&claim.token, terms).await? else { continue };
             if found.claim.token == claim.token {
                 // A request got through, and its answer did not.
                 return Ok((claim, found.etag));
@@ -166,11 +167,11 @@ impl Desk {
         }
     }
 
-    /// Waits until nobody holds the lease: returns what lies there then, `None` for nothing. Who renews it is told of at
-    /// once.
-    async fn await_end(&self, terms: Terms) -> Result<Option<Found>, Refusal> {
+    /// Waits until nobody holds the lease but who has this token: returns what lies there then, `None` for nothing. Who
+    /// renews it is told of at once.
+    async fn await_end(&self, own: &str, terms: Terms) -> Result<Option<Found>, Refusal> {
         let Some(first) = self.read().await? else { return Ok(None) };
-        if first.claim.token.is_empty() {
+        if first.claim.token.is_empty() || first.claim.token == own {
             return Ok(Some(first));
         }
         let began = Instant::now();
@@ -228,7 +229,7 @@ impl Desk {
 
     async fn write(&self, claim: &Claim, mode: PutMode) -> Result<Option<String>, Error> {
         let text = serde_json::to_string(claim).expect("a claim is plain data");
-        Ok(self.objects.put_opts(&self.key, text.into(), mode.into()).await?.e_tag)
+        Ok(s3::put(&*self.objects, &self.key, text.into(), mode).await?.e_tag)
     }
 
     /// What lies there; a claim that cannot be read is somebody's all the same.

@@ -23,6 +23,8 @@
 mod batches;
 mod blobs;
 mod bridge;
+#[cfg(test)]
+mod bucket_tests;
 mod cache;
 mod compact;
 mod comparisons;

@@ -6,17 +6,20 @@
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::prefix::PrefixStore;
-use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
+use object_store::path::Path as Key;
+use object_store::{
+    BackoffConfig, Certificate, ClientOptions, ObjectStore, PutMode, PutPayload, PutResult, RetryConfig,
+};
 
 use crate::error::StoreError;
 use crate::location::Bucket;
 
 /// How long one request is tried again, before it counts as failed.
-pub(crate) const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Waits between tries grow up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -80,6 +83,23 @@ pub(crate) fn connect(bucket: &Bucket) -> Result<(Arc<dyn ObjectStore>, Service)
     builder = builder.with_client_options(options).with_retry(retry);
     let objects = builder.build().map_err(|error| wrong(service.told(&root_cause(&error))))?;
     Ok((Arc::new(PrefixStore::new(objects, bucket.prefix.clone())), service))
+}
+
+/// Writes an object under a condition; what has become of a request whose connection was cut is for the caller to find out.
+///
+/// The client does not send such a request again by itself. All of ours may be: whoever finds the condition broken looks
+/// whether it was by himself.
+pub(crate) async fn put(
+    objects: &dyn ObjectStore,
+    key: &Key,
+    content: PutPayload,
+    mode: PutMode,
+) -> Result<PutResult, object_store::Error> {
+    let began = Instant::now();
+    let first = objects.put_opts(key, content.clone(), mode.clone().into()).await;
+    // What takes longer was tried again already.
+    let was_cut = matches!(first, Err(object_store::Error::Generic { .. })) && began.elapsed() < RETRY_TIMEOUT / 2;
+    if was_cut { objects.put_opts(key, content, mode.into()).await } else { first }
 }
 
 /// The certificates that the environment names, for a service with an authority of its own.
