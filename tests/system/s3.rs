@@ -126,7 +126,8 @@ fn a_second_coordinator_hears_who_holds_the_output() {
     let mut first = Background::start(coordinator(&sandbox, s3.address(), &waiting));
     first.read_stderr_until(|line| line.contains("listening"));
     let refused = finish(sweep(&sandbox, s3.address(), "held")).expect_code(4);
-    let holder = format!("{}/locks/sweep.json: the output is locked by process {} on ", out("held"), first.child().id());
+    let holder =
+        format!("{}/locks/sweep.json: the output is locked by process {} on ", out("held"), first.child().id());
     assert!(refused.stderr.contains(&holder), "{}", refused.stderr);
     first.signal("INT");
     first.wait().expect_code(130);
@@ -230,7 +231,8 @@ fn what_only_people_can_mend_ends_at_once_and_says_what_to_set() {
     told(s3.address(), "s3://no-such-bucket/x", &["there is no bucket \"no-such-bucket\"", &endpoint, "AWS_REGION"]);
     faults.set(Mood::Denying);
     let endpoint = format!("http://{}", faults.address());
-    let denied = ["permission denied", "InvalidAccessKeyId", BUCKET, &endpoint, "set AWS_ACCESS_KEY_ID", "s3:PutObject"];
+    let denied =
+        ["permission denied", "InvalidAccessKeyId", BUCKET, &endpoint, "set AWS_ACCESS_KEY_ID", "s3:PutObject"];
     told(faults.address(), &out("denied"), &denied);
     assert!(s3.keys("denied").is_empty());
 }
@@ -247,4 +249,9 @@ fn an_endpoint_that_nobody_serves_is_named() {
     command.env("AWS_ENDPOINT_URL", "127.0.0.1:9000");
     let refused = finish(command).expect_code(4);
     assert!(refused.stderr.contains("AWS_ENDPOINT_URL is \"127.0.0.1:9000\", not an http://"), "{}", refused.stderr);
+    let mut command = coordinator(&sandbox, free, &compare);
+    command.env_remove("AWS_SECRET_ACCESS_KEY");
+    let refused = finish(command).expect_code(4);
+    let expected = "AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not; set both";
+    assert!(refused.stderr.contains(expected), "{}", refused.stderr);
 }

@@ -5,8 +5,8 @@ use engine::RunRecord;
 use crate::decode;
 use crate::encode::{self, GROUP_BYTES, PartWriter};
 use crate::error::StoreError;
-use crate::index::Place;
 use crate::folder::Folder;
+use crate::index::Place;
 use crate::part::{self, Part, PartName, Trust};
 use crate::store::Store;
 

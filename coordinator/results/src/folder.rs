@@ -77,7 +77,8 @@ impl Folder {
         match location.place() {
             Place::Folder(path) => {
                 let root = path.canonicalize().map_err(|error| StoreError::io(path, &error))?;
-                let local = LocalFileSystem::new_with_prefix(&root).map_err(|error| StoreError::object(&root, &error))?;
+                let local =
+                    LocalFileSystem::new_with_prefix(&root).map_err(|error| StoreError::object(&root, &error))?;
                 let bridge = Bridge::calling().map_err(|error| StoreError::io(&root, &error))?;
                 Ok(Folder {
                     objects: Arc::new(local.with_fsync(true)),

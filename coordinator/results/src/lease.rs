@@ -33,11 +33,8 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Two renewals may fail before a lease is lost.
-    pub(crate) const USUAL: Terms = Terms {
-        ttl: Duration::from_secs(30),
-        renewal: Duration::from_secs(10),
-        look: Duration::from_secs(1),
-    };
+    pub(crate) const USUAL: Terms =
+        Terms { ttl: Duration::from_secs(30), renewal: Duration::from_secs(10), look: Duration::from_secs(1) };
 }
 
 /// How long whoever gives a lease back waits for that: it ends by itself, too.
@@ -89,7 +86,8 @@ impl Lease {
     /// holder lives.
     pub(crate) fn take(folder: &Folder, key: &str, terms: Terms) -> Result<Lease, StoreError> {
         let (objects, bridge) = folder.objects();
-        let desk = Desk { objects: Arc::clone(objects), key: Key::from(key), shown: folder.path(key).display().to_string() };
+        let desk =
+            Desk { objects: Arc::clone(objects), key: Key::from(key), shown: folder.path(key).display().to_string() };
         let claim = Claim { holder: Holder::this_process(), token: format!("{:032x}", unique()), renewals: 0 };
         let taken = bridge.wait(desk.take(claim, terms));
         let (claim, etag) = taken.map_err(|refusal| refused(folder, key, refusal))?;
@@ -264,11 +262,8 @@ mod tests {
     const KEY: &str = "locks/sweep.json";
 
     /// Time enough for every test, renewals one after the other.
-    const BRISK: Terms = Terms {
-        ttl: Duration::from_secs(600),
-        renewal: Duration::from_millis(2),
-        look: Duration::from_millis(1),
-    };
+    const BRISK: Terms =
+        Terms { ttl: Duration::from_secs(600), renewal: Duration::from_millis(2), look: Duration::from_millis(1) };
 
     /// A lease of whose holder nothing is heard any more is over at once.
     const OVER: Terms = Terms { ttl: Duration::from_millis(20), renewal: Duration::from_secs(600), ..BRISK };

@@ -147,7 +147,9 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_refused_with_what_is_allowed() {
-        for bad in ["gs://bucket/x", "s3://", "s3:///x", "s3://b", "s3://buc ket/x", "s3://bucket/a//b", "s3://bucket/../x"] {
+        for bad in
+            ["gs://bucket/x", "s3://", "s3:///x", "s3://b", "s3://buc ket/x", "s3://bucket/a//b", "s3://bucket/../x"]
+        {
             let error = bad.parse::<Location>().unwrap_err();
             assert!(matches!(error, StoreError::Unsupported { .. }));
             assert!(error.to_string().starts_with(&format!("{bad}: ")), "{error}");

@@ -152,11 +152,8 @@ mod tests {
 
     #[test]
     fn a_whole_sweep_and_shards_exclude_each_other_where_there_are_leases_too() {
-        let brisk = Terms {
-            ttl: Duration::from_secs(600),
-            renewal: Duration::from_millis(2),
-            look: Duration::from_millis(1),
-        };
+        let brisk =
+            Terms { ttl: Duration::from_secs(600), renewal: Duration::from_millis(2), look: Duration::from_millis(1) };
         let objects = Arc::default();
         let take = |access| take_leases(&Folder::in_memory(Arc::clone(&objects)), access, brisk);
         let shard = |index| Access::Shard { index, count: 2 };

@@ -10,8 +10,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::StoreError;
-use crate::identity::FORMAT_VERSION;
 use crate::folder::{Folder, Object};
+use crate::identity::FORMAT_VERSION;
 use crate::parquet::Parquet;
 use crate::schema;
 use crate::unique::unique;

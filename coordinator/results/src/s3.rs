@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::prefix::PrefixStore;
 use object_store::path::Path as Key;
+use object_store::prefix::PrefixStore;
 use object_store::{
     BackoffConfig, Certificate, ClientOptions, ObjectStore, PutMode, PutPayload, PutResult, RetryConfig,
 };
@@ -66,6 +66,12 @@ pub(crate) fn connect(bucket: &Bucket) -> Result<(Arc<dyn ObjectStore>, Service)
     let is_plain = service.endpoint.starts_with("http://");
     if !is_plain && !service.endpoint.starts_with("https://") {
         return Err(wrong(format!("AWS_ENDPOINT_URL is {:?}, not an http:// or https:// URL", service.endpoint)));
+    }
+    let has_secret = value(&AmazonS3ConfigKey::SecretAccessKey).is_some();
+    if has_key != has_secret {
+        let (given, wanted) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+        let (given, wanted) = if has_key { (given, wanted) } else { (wanted, given) };
+        return Err(wrong(service.told(&format!("{given} is set and {wanted} is not; set both"))));
     }
     let retry = RetryConfig {
         backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: LONGEST_WAIT, base: 2.0 },
@@ -145,7 +151,9 @@ impl Service {
             Failure::NotFound { .. } => StoreError::Missing { path },
             Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => self.denied(path, &message),
             _ if matches!(code, "ExpiredToken" | "InvalidToken") => self.denied(path, &message),
-            Failure::NotImplemented { .. } | Failure::NotSupported { .. } => StoreError::Misconfigured { path, message },
+            Failure::NotImplemented { .. } | Failure::NotSupported { .. } => {
+                StoreError::Misconfigured { path, message }
+            }
             _ if !self.has_credentials && chain(error).contains("/latest/") => StoreError::Unreachable {
                 path,
                 message: format!(
@@ -175,8 +183,13 @@ impl Service {
 
 /// Whether the service says that the bucket is served by another region.
 fn is_elsewhere(code: &str, cause: &str) -> bool {
-    matches!(code, "PermanentRedirect" | "TemporaryRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException")
-        || cause.contains("redirect without LOCATION")
+    matches!(
+        code,
+        "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+    ) || cause.contains("redirect without LOCATION")
 }
 
 /// The innermost of an error's causes: those around it tell which request it was, of which the path says enough.
@@ -218,7 +231,12 @@ impl std::fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let said = [Some(self.status), self.code, self.message].into_iter().flatten().filter(|word| !word.is_empty());
         let said: Vec<&str> = said.collect();
-        said.join(", ").chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_CHARS).collect::<String>().fmt(f)
+        said.join(", ")
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(MESSAGE_CHARS)
+            .collect::<String>()
+            .fmt(f)
     }
 }
 
@@ -241,10 +259,10 @@ mod tests {
 
     #[test]
     fn a_busy_service_is_a_trouble_that_may_pass() {
-        let error = Service::for_tests().error("s3://bucket/x/parts/1", &generic("503 Service Unavailable", "SlowDown"));
+        let error =
+            Service::for_tests().error("s3://bucket/x/parts/1", &generic("503 Service Unavailable", "SlowDown"));
         assert!(error.is_transient());
-        let expected =
-            "s3://bucket/x/parts/1: bucket \"bucket\" at http://127.0.0.1:5000: 503 Service Unavailable, SlowDown, because";
+        let expected = "s3://bucket/x/parts/1: bucket \"bucket\" at http://127.0.0.1:5000: 503 Service Unavailable, SlowDown, because";
         assert_eq!(error.to_string(), expected);
     }
 
@@ -271,7 +289,9 @@ mod tests {
         let text = "Error performing PUT http://169.254.169.254/latest/api/token";
         let error = object_store::Error::Generic { store: "S3", source: Box::new(Said(text.into())) };
         let error = service.error("s3://bucket/x", &error);
-        assert!(error.to_string().contains("no credentials for bucket at http://127.0.0.1:5000: set AWS_ACCESS_KEY_ID"));
+        assert!(
+            error.to_string().contains("no credentials for bucket at http://127.0.0.1:5000: set AWS_ACCESS_KEY_ID")
+        );
     }
 
     #[test]

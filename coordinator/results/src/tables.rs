@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use polars::prelude::{DataType, PolarsError, PolarsResult, Series, polars_bail};
 
 use crate::error::StoreError;
-use crate::identity::Footer;
 use crate::folder::Folder;
+use crate::identity::Footer;
 use crate::location::Location;
 use crate::merge::RUNS;
 use crate::parquet::Parquet;

@@ -304,7 +304,9 @@ fn compute(
         let custody = store.with(|store| store.custody());
         tokio::spawn(async move {
             let holder = custody.lost().await;
-            eprintln!("error: the lock was lost to {holder}: no more tasks are begun; what runs is stored all the same");
+            eprintln!(
+                "error: the lock was lost to {holder}: no more tasks are begun; what runs is stored all the same"
+            );
             drain_fleet();
             drain_workers();
         });
