@@ -56,7 +56,7 @@ impl S3 {
             std::thread::sleep(Duration::from_millis(20));
         }
         let s3 = S3 { address, _server: server };
-        let (status, answer) = s3.request("PUT", &format!("/{BUCKET}"));
+        let (status, answer) = s3.request("PUT", &format!("/{BUCKET}"), "");
         assert_eq!(status, 200, "the bucket: {}", String::from_utf8_lossy(&answer));
         Some(s3)
     }
@@ -71,14 +71,23 @@ impl S3 {
     /// # Panics
     /// If the server answers anything else.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let (status, content) = self.request("GET", &format!("/{BUCKET}/{key}"));
+        let (status, content) = self.request("GET", &format!("/{BUCKET}/{key}"), "");
         assert!(matches!(status, 200 | 404), "{key}: {status}");
         (status == 200).then_some(content)
     }
 
+    /// Writes an object over what is there.
+    ///
+    /// # Panics
+    /// If the server does not take it.
+    pub fn put(&self, key: &str, content: &str) {
+        let (status, answer) = self.request("PUT", &format!("/{BUCKET}/{key}"), content);
+        assert_eq!(status, 200, "{key}: {}", String::from_utf8_lossy(&answer));
+    }
+
     /// The keys of all objects that begin with a prefix. At most a thousand.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
-        let (status, answer) = self.request("GET", &format!("/{BUCKET}?list-type=2&prefix={prefix}"));
+        let (status, answer) = self.request("GET", &format!("/{BUCKET}?list-type=2&prefix={prefix}"), "");
         let answer = String::from_utf8(answer).expect("XML is text");
         assert_eq!(status, 200, "{answer}");
         let keys = answer.split("<Key>").skip(1).filter_map(|rest| rest.split_once("</Key>"));
@@ -98,10 +107,12 @@ impl S3 {
     }
 
     /// A request: moto wants a signature, and verifies none.
-    fn request(&self, method: &str, target: &str) -> (u16, Vec<u8>) {
+    fn request(&self, method: &str, target: &str, content: &str) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).expect("the server listens");
+        let length = content.len();
         let request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: AWS key:any\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: AWS key:any\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{content}",
             self.address
         );
         stream.write_all(request.as_bytes()).expect("the server reads");

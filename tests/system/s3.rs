@@ -137,6 +137,21 @@ fn a_second_coordinator_hears_who_holds_the_output() {
 }
 
 #[test]
+fn who_has_lost_the_lock_says_so_and_begins_nothing_more() {
+    let Some((s3, sandbox)) = begin() else { return };
+    let waiting = ["--sweep", "same.yaml", "--out", &out("lost"), "--slots", "0", "--listen", "127.0.0.1:0"];
+    let mut first = Background::start(coordinator(&sandbox, s3.address(), &waiting));
+    first.read_stderr_until(|line| line.contains("listening"));
+    let other = r#"{"pid":7,"host":"elsewhere","since":"2026-01-01T00:00:00Z","token":"another","renewals":1}"#;
+    s3.put("lost/locks/sweep.json", other);
+    let told = first.read_stderr_until(|line| line.contains("no more tasks are begun"));
+    assert!(told.contains("the lock was lost to process 7 on elsewhere"), "{told}");
+    let ended = first.wait().expect_code(4);
+    assert!(ended.stderr.contains("the lock was lost to process 7 on elsewhere"), "{}", ended.stderr);
+    assert_eq!(s3.get("lost/locks/sweep.json").unwrap(), other.as_bytes(), "it is the other one's");
+}
+
+#[test]
 fn requests_that_fail_and_connections_that_are_cut_cost_nothing() {
     let Some((s3, sandbox)) = begin() else { return };
     let faults = Faults::before(s3.address());

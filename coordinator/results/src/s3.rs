@@ -148,13 +148,7 @@ impl Service {
                 path,
                 message: format!("{message}; is it in another region? Set AWS_REGION, which is {}", self.region),
             },
-            Failure::NotFound { .. } => StoreError::Missing { path },
-            Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => self.denied(path, &message),
-            _ if matches!(code, "ExpiredToken" | "InvalidToken") => self.denied(path, &message),
-            Failure::NotImplemented { .. } | Failure::NotSupported { .. } => {
-                StoreError::Misconfigured { path, message }
-            }
-            _ if !self.has_credentials && chain(error).contains("/latest/") => StoreError::Unreachable {
+            _ if !self.has_credentials && is_about_the_machine(error) => StoreError::Unreachable {
                 path,
                 message: format!(
                     "no credentials for {} at {}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; no role of this \
@@ -162,6 +156,14 @@ impl Service {
                     self.bucket, self.endpoint, answer
                 ),
             },
+            Failure::NotFound { .. } => StoreError::Missing { path },
+            // Of a listing the client says no more than what was answered.
+            _ if answer.status.starts_with("403") || answer.status.starts_with("401") => self.denied(path, &message),
+            Failure::PermissionDenied { .. } | Failure::Unauthenticated { .. } => self.denied(path, &message),
+            _ if matches!(code, "ExpiredToken" | "InvalidToken") => self.denied(path, &message),
+            Failure::NotImplemented { .. } | Failure::NotSupported { .. } => {
+                StoreError::Misconfigured { path, message }
+            }
             _ => StoreError::Unreachable { path, message },
         }
     }
@@ -201,10 +203,10 @@ fn root_cause(error: &(dyn Error + 'static)) -> String {
     cause.to_string()
 }
 
-/// An error with all its causes.
-fn chain(error: &(dyn Error + 'static)) -> String {
+/// Whether it was the machine's metadata service that was asked, which knows the credentials of its role.
+fn is_about_the_machine(error: &(dyn Error + 'static)) -> bool {
     let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes.map(ToString::to_string).any(|text| text.contains("/latest/api/token") || text.contains("/latest/meta-data"))
 }
 
 /// What a service answered, taken out of its XML.
@@ -278,6 +280,7 @@ mod tests {
         told(&missing("NoSuchBucket"), "there is no bucket \"bucket\" at http://127.0.0.1:5000");
         told(&missing("NoSuchKey"), "not found");
         told(&denied, "AWS_SECRET_ACCESS_KEY");
+        told(&generic("403 Forbidden", "InvalidAccessKeyId"), "AWS_SECRET_ACCESS_KEY");
         told(&generic("400 Bad Request", "ExpiredToken"), "AWS_SESSION_TOKEN");
         told(&generic("301 Moved", "PermanentRedirect"), "AWS_REGION");
         assert!(matches!(Service::for_tests().error("x", &missing("NoSuchKey")), StoreError::Missing { .. }));
