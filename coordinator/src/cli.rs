@@ -82,8 +82,9 @@ pub struct RunArgs {
     /// The sweep file
     #[arg(long, value_name = "FILE", required = true)]
     pub sweep: Option<PathBuf>,
-    /// Where the results go [default: results/NAME, after the sweep's name]
-    #[arg(long, value_name = "DIR")]
+    /// Where the results go: a folder, or s3://BUCKET/PREFIX with the usual AWS environment variables [default:
+    /// results/NAME, after the sweep's name]
+    #[arg(long, value_name = "DIR|s3://…")]
     pub out: Option<String>,
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
@@ -132,7 +133,7 @@ pub struct PlanArgs {
     /// The sweep file
     pub file: PathBuf,
     /// Where the results are, to count what is done [default: results/NAME, after the sweep's name]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|s3://…")]
     pub out: Option<String>,
     /// Set a key over the sweep file (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
@@ -145,11 +146,12 @@ pub struct PlanArgs {
 /// What to compare.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Folders of results. The sweep.yaml in them says the question; several sweeps must ask the same
-    #[arg(value_name = "DIR", required = true)]
+    /// Folders of results, or s3://BUCKET/PREFIX. The sweep.yaml in them says the question; several sweeps must ask the
+    /// same
+    #[arg(value_name = "DIR|s3://…", required = true)]
     pub folders: Vec<String>,
     /// Where the answer goes [default: beside the tables; of several sweeps, nowhere]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|s3://…")]
     pub out: Option<String>,
 }
 

@@ -2,7 +2,9 @@
 //! they leave behind.
 
 pub mod docker;
+pub mod faults;
 pub mod proxy;
+pub mod s3;
 pub mod scrape;
 pub mod siege;
 

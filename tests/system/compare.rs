@@ -185,7 +185,7 @@ fn missing_foreign_and_unfinished_folders_are_told_apart() {
     sandbox.write("foreign/runs.parquet", "PAR1");
     let foreign = sandbox.coordinator(["compare", "foreign"]).expect_code(2);
     assert!(foreign.stderr.contains("holds no sweep's results"), "{}", foreign.stderr);
-    sandbox.coordinator(["compare", "s3://bucket/sweep"]).expect_code(2);
+    sandbox.coordinator(["compare", "gs://bucket/sweep"]).expect_code(2);
     sandbox.coordinator(["compare"]).expect_code(2);
 
     run(&sandbox, "again", SWEEP, &[]);

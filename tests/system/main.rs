@@ -14,6 +14,7 @@ mod ops;
 mod plan;
 mod replay;
 mod report;
+mod s3;
 mod shards;
 mod siege;
 mod watch;

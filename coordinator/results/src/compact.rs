@@ -5,8 +5,8 @@ use engine::RunRecord;
 use crate::decode;
 use crate::encode::{self, GROUP_BYTES, PartWriter};
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::index::Place;
-use crate::location::Folder;
 use crate::merge::Extent;
 use crate::part::{self, Part, PartName, Trust};
 use crate::store::Store;
@@ -50,7 +50,7 @@ pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part
     let path = store.folder.path(&key);
     let broken = |error: polars::prelude::PolarsError| StoreError::damaged(&path, error.to_string());
 
-    let mut upload = store.folder.upload(&key)?;
+    let mut upload = store.folder.upload(&key);
     let written = (|| {
         let mut writer = PartWriter::new(&mut upload, &store.footer, &replaces).map_err(broken)?;
         let (mut moves, mut footprint) = (Vec::new(), 0);
@@ -95,6 +95,10 @@ pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part
 
 /// Removes what uploads that a crash cut short have left. Only for who holds the output alone.
 pub(crate) fn sweep_up_staging(folder: &Folder) {
+    if folder.is_remote() {
+        // A bucket shows no halves; the pieces of broken uploads are for its lifecycle rule.
+        return;
+    }
     for place in [folder.root().to_owned(), folder.path(part::FOLDER)] {
         let Ok(entries) = std::fs::read_dir(&place) else { continue };
         for entry in entries.flatten() {

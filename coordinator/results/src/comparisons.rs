@@ -294,7 +294,7 @@ impl Tables {
         fill: impl Fn(&mut Row<'_>, &T),
     ) -> Result<(), StoreError> {
         let (folder, footer) = self.answers();
-        let mut upload = folder.upload(name)?;
+        let mut upload = folder.upload(name);
         let written = (|| {
             let mut table = Table::new(&mut upload, columns, GROUP_ROWS, footer.pairs(&[]))?;
             rows.iter().try_for_each(|row| table.push(|cells| fill(cells, row)))?;

@@ -8,7 +8,7 @@ use engine::{RunId, RunOutput, RunRecord, Status};
 use polars::prelude::{ListChunked, PolarsResult, Series, polars_bail, polars_err};
 
 use crate::error::StoreError;
-use crate::location::Folder;
+use crate::folder::Folder;
 use crate::merge::Extent;
 use crate::parquet::Parquet;
 use crate::schema;

@@ -8,7 +8,8 @@ use polars::prelude::KeyValueMetadata;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::location::{Folder, Location};
+use crate::folder::Folder;
+use crate::location::Location;
 
 /// The version of the files' layout: raised when an older reader would misread them.
 pub const FORMAT_VERSION: u32 = 1;

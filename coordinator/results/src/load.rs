@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::decode::{self, IndexRows};
 use crate::error::StoreError;
-use crate::location::{Folder, Object};
+use crate::folder::{Folder, Object};
 use crate::part::{self, Part, PartName, ShardName, Trust};
 
 /// How often the parts are listed, at most, until a listing was read without one of its parts vanishing. From the second
 /// time on, only parts that are new since then are read.
 const LISTINGS: u32 = 32;
+
+/// So many parts are asked for at a time.
+const PARTS_AT_A_TIME: usize = 16;
 
 /// A part and the index columns of its row groups.
 pub(crate) struct Loaded {
@@ -69,26 +72,31 @@ impl Reading<'_> {
     /// what it was.
     fn list(&mut self, replaced: &mut HashSet<String>) -> Result<(), StoreError> {
         let mut vanished = Ok(());
+        let mut listed: Vec<(PartName, Object)> = Vec::new();
         for object in self.folder.list(part::FOLDER)? {
             if self.met.contains(&object.key) {
                 continue;
             }
-            let Some(name) = PartName::parse(&object.key) else {
-                self.put_aside(object.key, "is not called as a part is".to_owned());
-                continue;
-            };
-            if self.shard.is_some_and(|shard| !name.may_hold_runs_of(shard)) {
-                continue;
+            match PartName::parse(&object.key) {
+                None => self.put_aside(object.key, "is not called as a part is".to_owned()),
+                Some(name) if self.shard.is_some_and(|shard| !name.may_hold_runs_of(shard)) => {}
+                Some(name) => listed.push((name, object)),
             }
-            match self.read(&name, &object) {
-                Ok((loaded, replaces)) => {
-                    replaced.extend(replaces);
-                    self.parts.insert(name, loaded);
-                    self.met.insert(object.key);
+        }
+        for listed in listed.chunks(PARTS_AT_A_TIME) {
+            let objects: Vec<Object> = listed.iter().map(|(_, object)| object.clone()).collect();
+            self.folder.fetch_ahead(&objects);
+            for (name, object) in listed {
+                match self.read(name, object) {
+                    Ok((loaded, replaces)) => {
+                        replaced.extend(replaces);
+                        self.parts.insert(name.clone(), loaded);
+                        self.met.insert(object.key.clone());
+                    }
+                    Err(StoreError::Damaged { reason, .. }) => self.put_aside(object.key.clone(), reason),
+                    Err(error @ StoreError::Missing { .. }) => vanished = Err(error),
+                    Err(error) => return Err(error),
                 }
-                Err(StoreError::Damaged { reason, .. }) => self.put_aside(object.key, reason),
-                Err(error @ StoreError::Missing { .. }) => vanished = Err(error),
-                Err(error) => return Err(error),
             }
         }
         vanished

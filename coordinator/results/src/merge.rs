@@ -17,12 +17,14 @@ use polars::prelude::PolarsError;
 use crate::cache::Cache;
 use crate::encode::{curve_values, path_values};
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::index::Place;
-use crate::location::{Folder, Location, Upload};
+use crate::location::Location;
 use crate::plan_table::{PlanTable, SweptKind, text};
 use crate::schema;
 use crate::store::Store;
 use crate::table::{Row, Table, Type};
+use crate::upload::Upload;
 
 /// The name of the table of runs.
 pub const RUNS: &str = "runs.parquet";
@@ -114,10 +116,7 @@ impl Store {
 
     fn merge_to(&self, folder: &Folder, plan: &dyn PlanTable, extent: Extent) -> Result<MergeSummary, StoreError> {
         let names = [SAMPLES, PATHS, CURVES, RUNS];
-        let mut uploads = Vec::with_capacity(names.len());
-        for name in names {
-            uploads.push(folder.upload(name)?);
-        }
+        let mut uploads = names.map(|name| folder.upload(name));
         let mut summary = match Merge::fill(self, plan, extent, &mut uploads) {
             Ok(summary) => summary,
             Err(error) => {

@@ -8,17 +8,16 @@
 //! A part is a Parquet file of the one [`schema`], sealed: its footer says which sweep it belongs to, which parts it
 //! replaces if any, and last the digest of the whole file (see [`seal`](crate::seal)).
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::RunId;
 
 use crate::error::StoreError;
+use crate::folder::{Folder, Object};
 use crate::identity::FORMAT_VERSION;
-use crate::location::{Folder, Object};
 use crate::parquet::Parquet;
 use crate::schema;
+use crate::unique::unique;
 
 /// The folder of the parts.
 pub(crate) const FOLDER: &str = "parts";
@@ -114,19 +113,6 @@ impl ShardName {
 
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
-}
-
-/// 128 bits that nobody else has: the standard library's random keys, and a count.
-fn unique() -> u128 {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let half = || {
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u64(count);
-        hasher.write_u32(std::process::id());
-        u128::from(hasher.finish())
-    };
-    half() << 64 | half()
 }
 
 /// A part as it lies in the store.

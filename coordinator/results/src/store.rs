@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use engine::RunRecord;
+use tokio::sync::watch;
 
 use crate::compact;
 use crate::encode;
 use crate::error::StoreError;
+use crate::folder::{self, Folder, Object};
+use crate::holder::Holder;
 use crate::identity::{self, Footer, Reading, SweepIdentity};
 use crate::index::{Index, Place};
 use crate::load::{self, Found, Loaded};
-use crate::location::{self, Folder, Location, Object};
-use crate::lock::{Lock, Mode};
+use crate::location::Location;
+use crate::lock::{self, Lock, take_locks};
 use crate::parquet::Parquet;
 use crate::part::{self, Part, PartName, ShardName, Trust};
 
@@ -62,6 +65,32 @@ pub struct SetAside {
     pub reason: String,
 }
 
+/// Whether the lock of an open store is still its own.
+#[derive(Clone, Debug)]
+pub struct Custody {
+    locks: Vec<watch::Receiver<Option<Holder>>>,
+}
+
+impl Custody {
+    /// Who has taken the lock over, if it is lost. Nothing is in danger then: whoever goes on only wastes work.
+    pub fn lost_to(&self) -> Option<Holder> {
+        self.locks.iter().find_map(|lock| lock.borrow().clone())
+    }
+
+    /// Waits until the lock is lost, for ever if that never happens; says who has it.
+    pub async fn lost(mut self) -> Holder {
+        for lock in &mut self.locks {
+            // There is one at most: a kernel's is never lost. An error means that the store was closed in the meantime.
+            if let Ok(holder) = lock.wait_for(Option::is_some).await
+                && let Some(holder) = holder.clone()
+            {
+                return holder;
+            }
+        }
+        std::future::pending().await
+    }
+}
+
 /// The stored results of one sweep.
 ///
 /// All calls block; from asynchronous code make them on a thread of `spawn_blocking` or one of their own.
@@ -77,7 +106,7 @@ pub struct Store {
     compacting_rests: u32,
     /// For a shard, the first slot of its own parts: it compacts no other's.
     own_parts: usize,
-    _locks: Vec<Lock>,
+    locks: Vec<Lock>,
 }
 
 impl Store {
@@ -90,14 +119,16 @@ impl Store {
     /// [`StoreError::OtherSweep`] for an output that holds a sweep of another name, [`StoreError::Locked`] if another
     /// coordinator is at work on it, and others if it cannot be read or written.
     pub fn open(location: &Location, sweep: &SweepIdentity, access: Access) -> Result<Store, StoreError> {
-        if access != Access::Read {
-            for folder in
-                [location.path().to_owned(), location.path().join("locks"), location.path().join(part::FOLDER)]
-            {
-                location::create_folder(&folder)?;
+        if let Some(path) = location.as_folder().filter(|_| access != Access::Read) {
+            for path in [path.to_owned(), path.join(lock::FOLDER), path.join(part::FOLDER)] {
+                folder::create_folder(&path)?;
             }
         }
-        let folder = Folder::open(location)?;
+        Store::open_in(Folder::open(location)?, sweep, access)
+    }
+
+    /// The same in a folder that is open.
+    pub(crate) fn open_in(folder: Folder, sweep: &SweepIdentity, access: Access) -> Result<Store, StoreError> {
         // Before the lock, since which sweep an output holds is no matter of who is at work on it.
         refuse_other_sweep(&folder, sweep)?;
         let locks = take_locks(&folder, access)?;
@@ -119,13 +150,18 @@ impl Store {
             set_aside: Vec::new(),
             compacting_rests: 0,
             own_parts: 0,
-            _locks: locks,
+            locks,
         };
         store.load()?;
         if let Access::Shard { .. } = access {
             store.own_parts = store.parts.len();
         }
         Ok(store)
+    }
+
+    /// Whoever has it hears when the lock is lost.
+    pub fn custody(&self) -> Custody {
+        Custody { locks: self.locks.iter().filter_map(Lock::lost).collect() }
     }
 
     /// What it was opened for.
@@ -172,7 +208,7 @@ impl Store {
         let shard = shard.filter(|shard| records.iter().all(|record| shard.contains(record.run_id)));
         let name = loop {
             let name = PartName::new(shard);
-            if self.folder.create(&name.key(), bytes.clone())? {
+            if self.folder.create_unique(&name.key(), &bytes)? {
                 break name;
             }
         };
@@ -215,6 +251,10 @@ impl Store {
 
     /// Compacts if there is enough to compact. The results are durable without it, so that its failure is only told.
     fn tidy(&mut self) {
+        if self.custody().lost_to().is_some() {
+            // Another one compacts now, and two would only be in each other's way.
+            return;
+        }
         if self.compacting_rests > 0 {
             self.compacting_rests -= 1;
             return;
@@ -237,12 +277,9 @@ impl Store {
         for (number, place) in moves {
             self.index.relocate(number, place);
         }
-        for &old in slots {
-            if let Some(part) = self.parts[old as usize].take() {
-                self.folder.delete(&part.name.key())?;
-            }
-        }
-        Ok(())
+        let old = slots.iter().filter_map(|slot| self.parts[*slot as usize].take());
+        let old: Vec<String> = old.map(|part| part.name.key()).collect();
+        self.folder.delete_all(&old)
     }
 
     /// Finds the parts and enters their rows.
@@ -262,7 +299,8 @@ impl Store {
         }
         if self.access == Access::Write {
             // A crash has cut their compaction short.
-            replaced.iter().try_for_each(|name| self.folder.delete(&name.key()))?;
+            let replaced: Vec<String> = replaced.iter().map(PartName::key).collect();
+            self.folder.delete_all(&replaced)?;
         }
         Ok(())
     }
@@ -274,18 +312,5 @@ fn refuse_other_sweep(folder: &Folder, sweep: &SweepIdentity) -> Result<(), Stor
             Err(StoreError::OtherSweep { path: folder.root().to_owned(), found, wanted: sweep.name.clone() })
         }
         _ => Ok(()),
-    }
-}
-
-/// A whole sweep excludes everyone; shards exclude the whole sweep and themselves, but not each other.
-fn take_locks(folder: &Folder, access: Access) -> Result<Vec<Lock>, StoreError> {
-    let sweep = folder.path("locks/sweep.lock");
-    match access {
-        Access::Write => Ok(vec![Lock::take(&sweep, Mode::Exclusive)?]),
-        Access::Shard { index, count } => {
-            let shard = folder.path(&format!("locks/shard-{index}-of-{count}.lock"));
-            Ok(vec![Lock::take(&sweep, Mode::Shared)?, Lock::take(&shard, Mode::Exclusive)?])
-        }
-        Access::Read => Ok(Vec::new()),
     }
 }

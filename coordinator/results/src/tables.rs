@@ -1,13 +1,13 @@
 //! Reading the final tables, column by column.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use polars::prelude::{DataType, PolarsError, PolarsResult, Series, polars_bail};
 
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::identity::Footer;
-use crate::location::{Folder, Location};
+use crate::location::Location;
 use crate::merge::RUNS;
 use crate::parquet::Parquet;
 
@@ -60,13 +60,15 @@ impl Tables {
     /// # Errors
     /// If the folder cannot be created.
     pub fn answering_at(self, location: &Location, footer: Footer) -> Result<Tables, StoreError> {
-        std::fs::create_dir_all(location.path()).map_err(|error| StoreError::io(location.path(), &error))?;
+        if let Some(path) = location.as_folder() {
+            std::fs::create_dir_all(path).map_err(|error| StoreError::io(path, &error))?;
+        }
         Ok(Tables { elsewhere: Some((Folder::open(location)?, footer)), ..self })
     }
 
-    /// The folder that they lie in.
-    pub fn path(&self) -> &Path {
-        self.folder.root()
+    /// Where they lie.
+    pub fn location(&self) -> &Location {
+        self.folder.location()
     }
 
     /// What the footer of `runs.parquet` says.

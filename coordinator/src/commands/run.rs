@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use results::{Access, Location, MergeSummary, Reading, Store, StoreError, SweepIdentity, Versions};
@@ -32,6 +30,9 @@ use crate::scaler::Scaler;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
 use crate::weights::{self, WeightFiles};
 
+/// How long an output that is out of reach is left alone at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
 /// Runs a sweep to its end, or until it is interrupted.
 ///
 /// # Errors
@@ -50,7 +51,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let store = Store::open(&location, &identity, shard::access(args.shard))?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
-    keep_blobs(&location, &blobs)?;
+    blobs.iter().try_for_each(|(digest, content)| store.keep_blob(weights::blob_name(digest), content))?;
     for file in store.set_aside() {
         eprintln!("warning: {} is left aside: {}; its runs count as not done", file.path.display(), file.reason);
     }
@@ -60,6 +61,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if !args.quiet {
         eprintln!("{}: {tally}", spec.name);
     }
+    let custody = store.custody();
     let store = SharedStore::new(store);
     let tally = Arc::new(tally);
     let looked_at = Sweep {
@@ -77,6 +79,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         None
     };
     let (summary, background) = computed.unzip();
+    if let Some(holder) = custody.lost_to() {
+        return Err(StoreError::LockLost { path: PathBuf::from(location.to_string()), holder }.into());
+    }
     if let Some(summary) = summary.as_ref().filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
@@ -90,7 +95,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         return shard::end(args, &tally, summary.as_ref(), &out, began);
     }
 
-    let merged = store.with(|store| merge(store, &plan))?;
+    let merged = outlast(&location, || store.with(|store| merge(store, &plan)))?;
     drop(store);
     if merged.orphans > 0 {
         eprintln!(
@@ -101,7 +106,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
         );
     }
-    let report = outcome::analyse(&location, &spec, &plan, &text)?;
+    let report = outlast(&location, || outcome::analyse(&location, &spec, &plan, &text))?;
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
     }
@@ -109,6 +114,22 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         runtime.block_on(linger.stay(stage));
     }
     Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
+}
+
+/// Does again what fails because an output on another machine is out of reach, until it is back: everything is computed and
+/// stored by now, and what is done here can be done as often as one likes.
+fn outlast<T>(location: &Location, mut act: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        match act() {
+            Err(failure) if location.as_folder().is_none() && failure.is_out_of_reach() => {
+                tracing::warn!("{failure}; all runs are stored, and the tables are written when it is back");
+                std::thread::sleep(wait);
+                wait = (2 * wait).min(LONGEST_WAIT);
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// What goes on after the fleet's end: it listens to signals, and answers whoever looks. Nothing in it is waited for: what
@@ -205,40 +226,6 @@ fn reading(settings: &[Setting], weights: &WeightFiles) -> Reading {
     Reading { settings, weights: weights.digests() }
 }
 
-/// Lays the weights files beside the results, so that a `config` cell that names one by digest can be run again.
-fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(), Failure> {
-    let folder = weights::blobs(location.path());
-    for (digest, content) in blobs {
-        let name = weights::blob_name(digest);
-        let path = folder.join(name);
-        if path.exists() {
-            continue;
-        }
-        let written = std::fs::create_dir_all(&folder).and_then(|()| {
-            let (staged, mut file) = stage(&folder, name)?;
-            file.write_all(content)?;
-            // A name that outlives a crash must not stand for an empty file.
-            file.sync_all()?;
-            std::fs::rename(&staged, &path)
-        });
-        written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display())).or_exit(Exit::Output)?;
-    }
-    Ok(())
-}
-
-/// Creates a file beside `name` that nobody else writes to. Process numbers do not tell writers apart: shards on other
-/// machines and in containers may have the same.
-fn stage(folder: &Path, name: &str) -> std::io::Result<(PathBuf, File)> {
-    let attempt = |number: u32| {
-        let staged = folder.join(format!(".{name}.{number}"));
-        match File::options().write(true).create_new(true).open(&staged) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
-            created => Some(created.map(|file| (staged, file))),
-        }
-    };
-    (0..).find_map(attempt).expect("some number is free")
-}
-
 /// Has the fleet compute what is not done yet. What comes with the summary listens to signals, and answers, as long as it
 /// lives.
 fn compute(
@@ -296,6 +283,16 @@ fn compute(
             drain_fleet();
             drain_workers();
         };
+        let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
+        let custody = store.with(|store| store.custody());
+        tokio::spawn(async move {
+            let holder = custody.lost().await;
+            eprintln!(
+                "error: the lock was lost to {holder}: no more tasks are begun; what runs is stored all the same"
+            );
+            drain_fleet();
+            drain_workers();
+        });
         tokio::spawn(interrupts.watch(Arc::clone(&stage), drain));
         let mut joined = pin!(fleet.join());
         let summary = tokio::select! {
@@ -347,31 +344,8 @@ fn print_end(
     }
     let _ = writeln!(text, " · {}", format::duration(began.elapsed()));
     for path in merged.files.iter().chain(&report.files) {
-        let shown = location.path().join(path.file_name().unwrap_or_default());
+        let shown = location.join(path.file_name().unwrap_or_default());
         let _ = writeln!(text, "  {}", shown.display());
     }
     print(&text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_blob_that_somebody_else_is_writing_is_left_alone() {
-        let place = tempfile::tempdir().unwrap();
-        let folder = weights::blobs(place.path());
-        std::fs::create_dir_all(&folder).unwrap();
-        // Another shard's, which may have the same process number where it runs.
-        let others = [format!(".00.{}", std::process::id()), ".00.0".to_owned()].map(|name| folder.join(name));
-        for other in &others {
-            std::fs::write(other, "ha").unwrap();
-        }
-        let blobs = HashMap::from([("blake3:00".to_owned(), Bytes::from("half and half"))]);
-        keep_blobs(&Location::folder(place.path()), &blobs).unwrap();
-        assert_eq!(std::fs::read_to_string(folder.join("00")).unwrap(), "half and half");
-        for other in &others {
-            assert_eq!(std::fs::read_to_string(other).unwrap(), "ha", "{}", other.display());
-        }
-    }
 }

@@ -41,7 +41,7 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
     let inquiry = inquiry(sides);
     let Some(location) = out else { return inquiry.answer(None) };
     // Answers are written by way of tables; these are only for their place.
-    let tables = Tables::open(&Location::folder(first.tables.path()))?.answering_at(location, joint_footer(sides))?;
+    let tables = Tables::open(first.tables.location())?.answering_at(location, joint_footer(sides))?;
     inquiry.answer(Some((&tables, location)))
 }
 

@@ -125,6 +125,8 @@ impl<'a> Inquiry<'a> {
                 files.extend(paths);
                 format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
             }
+            // Out of reach for now: whoever asked may try again.
+            Ok(Err(error @ StoreError::Unreachable { .. })) => return Err(error.into()),
             Ok(Err(error)) => without_report(place, &error),
             Err(_) => without_report(place, &"an internal error"),
         };
@@ -254,7 +256,7 @@ impl Tabled {
                 files.push(WITHIN);
             }
         }
-        Ok(files.into_iter().map(|name| location.path().join(name)).collect())
+        Ok(files.into_iter().map(|name| location.join(name)).collect())
     }
 
     /// For a terminal. `times` are the runs with their seconds.

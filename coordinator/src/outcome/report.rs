@@ -34,7 +34,7 @@ pub(super) fn data(inquiry: &Inquiry<'_>, answered: &Answered, live: bool) -> Re
 pub(super) fn write(tables: &Tables, location: &Location, data: &ReportData) -> Result<Vec<PathBuf>, StoreError> {
     tables.write_text(PAGE, page(data))?;
     tables.write_text(MARKDOWN, markdown(data))?;
-    Ok([PAGE, MARKDOWN].map(|name| location.path().join(name)).to_vec())
+    Ok([PAGE, MARKDOWN].map(|name| location.join(name)).to_vec())
 }
 
 /// Removes a page and its Markdown that speak of an earlier answer.
