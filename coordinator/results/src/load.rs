@@ -11,7 +11,7 @@ use crate::part::{self, Part, PartName, ShardName, Trust};
 /// time on, only parts that are new since then are read.
 const LISTINGS: u32 = 32;
 
-/// So many parts are asked for at a time.
+/// So many parts are fetched at a time from another machine.
 const PARTS_AT_A_TIME: usize = 16;
 
 /// A part and the index columns of its row groups.
@@ -71,8 +71,7 @@ impl Reading<'_> {
     /// Reads what is listed and was not met before. If something of it has vanished, all else is read, and the error says
     /// what it was.
     fn list(&mut self, replaced: &mut HashSet<String>) -> Result<(), StoreError> {
-        let mut vanished = Ok(());
-        let mut listed: Vec<(PartName, Object)> = Vec::new();
+        let mut wanted: Vec<(PartName, Object)> = Vec::new();
         for object in self.folder.list(part::FOLDER)? {
             if self.met.contains(&object.key) {
                 continue;
@@ -80,23 +79,24 @@ impl Reading<'_> {
             match PartName::parse(&object.key) {
                 None => self.put_aside(object.key, "is not called as a part is".to_owned()),
                 Some(name) if self.shard.is_some_and(|shard| !name.may_hold_runs_of(shard)) => {}
-                Some(name) => listed.push((name, object)),
+                Some(name) => wanted.push((name, object)),
             }
         }
-        for listed in listed.chunks(PARTS_AT_A_TIME) {
-            let objects: Vec<Object> = listed.iter().map(|(_, object)| object.clone()).collect();
-            self.folder.fetch_ahead(&objects);
-            for (name, object) in listed {
-                match self.read(name, object) {
-                    Ok((loaded, replaces)) => {
-                        replaced.extend(replaces);
-                        self.parts.insert(name.clone(), loaded);
-                        self.met.insert(object.key.clone());
-                    }
-                    Err(StoreError::Damaged { reason, .. }) => self.put_aside(object.key.clone(), reason),
-                    Err(error @ StoreError::Missing { .. }) => vanished = Err(error),
-                    Err(error) => return Err(error),
+        let mut vanished = Ok(());
+        for (place, (name, object)) in wanted.iter().enumerate() {
+            if place % PARTS_AT_A_TIME == 0 {
+                let next = wanted[place..].iter().take(PARTS_AT_A_TIME);
+                self.folder.fetch_ahead(&next.map(|(_, object)| object.clone()).collect::<Vec<_>>());
+            }
+            match self.read(name, object) {
+                Ok((loaded, replaces)) => {
+                    replaced.extend(replaces);
+                    self.parts.insert(name.clone(), loaded);
+                    self.met.insert(object.key.clone());
                 }
+                Err(StoreError::Damaged { reason, .. }) => self.put_aside(object.key.clone(), reason),
+                Err(error @ StoreError::Missing { .. }) => vanished = Err(error),
+                Err(error) => return Err(error),
             }
         }
         vanished

@@ -299,8 +299,7 @@ impl Store {
         }
         if self.access == Access::Write {
             // A crash has cut their compaction short.
-            let replaced: Vec<String> = replaced.iter().map(PartName::key).collect();
-            self.folder.delete_all(&replaced)?;
+            self.folder.delete_all(&replaced.iter().map(PartName::key).collect::<Vec<_>>())?;
         }
         Ok(())
     }

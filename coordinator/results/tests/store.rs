@@ -431,3 +431,19 @@ fn what_counts_against_tasks_outlives_the_writer_and_each_shard_keeps_its_own() 
     let error = open(&place, Access::Read).keep_strikes(&[]).unwrap_err();
     assert!(matches!(error, StoreError::Access { .. }), "{error}");
 }
+
+#[test]
+fn a_blob_that_somebody_else_is_writing_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open(&place, Access::Write);
+    let folder = place.path().join("out/blobs");
+    fs::create_dir_all(&folder).unwrap();
+    // Another shard's, which writes the same at this moment, or was killed when it did.
+    let others = ["00ff#1", "00ff#2"].map(|name| folder.join(name));
+    others.iter().for_each(|other| fs::write(other, "ha").unwrap());
+    for _ in 0..2 {
+        store.keep_blob("00ff", &"half and half".into()).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("00ff")).unwrap(), "half and half");
+    }
+    others.iter().for_each(|other| assert_eq!(fs::read_to_string(other).unwrap(), "ha", "{}", other.display()));
+}
