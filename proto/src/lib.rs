@@ -9,8 +9,8 @@ mod version;
 
 pub use chunk::{Assembler, AssemblyError, encode_report, join_reports, pieces};
 pub use convert::{
-    Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, TaskGrant,
-    Verdict, Welcome,
+    Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, Standing,
+    TaskGrant, Verdict, Welcome,
 };
 pub use error::{Problem, WireError};
 pub use version::{VersionMismatch, check_versions};
@@ -31,4 +31,16 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("flee
 )]
 pub mod v1 {
     tonic::include_proto!("hedgesweep.v1");
+}
+
+/// What KEDA asks an external scaler: generated messages, client and server.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; the .proto file documents it"
+)]
+pub mod keda {
+    tonic::include_proto!("externalscaler");
 }

@@ -1,9 +1,11 @@
 //! What the whole-system tests share: finding the binaries, running them in a folder of their own, and reading what
 //! they leave behind.
 
+pub mod docker;
 pub mod faults;
 pub mod proxy;
 pub mod s3;
+pub mod scrape;
 pub mod siege;
 
 use std::ffi::OsStr;

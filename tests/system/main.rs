@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod compare;
+mod docker;
 mod durability;
 mod equivalence;
 mod extend;
@@ -14,4 +15,6 @@ mod plan;
 mod replay;
 mod report;
 mod s3;
+mod shards;
 mod siege;
+mod watch;
