@@ -284,7 +284,7 @@ fn rows(columns: &[Column], rows: &[Vec<String>], stacks: bool) -> Markup {
                         @for row in cell {
                             tr class=[row.last().filter(|last| *last == "baseline")] {
                                 @for (column, text) in columns.iter().zip(row).skip(own) {
-                                    td class=(kind(column, text)) data-label=(column.name.trim()) { span { (sign(&column.name, text)) (text) } }
+                                    td class=(kind(column, text)) data-label=(column.name.trim()) { span { (sign(&column.name, text)) (breakable(text)) } }
                                 }
                             }
                         }
@@ -292,6 +292,15 @@ fn rows(columns: &[Column], rows: &[Vec<String>], stacks: bool) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// A text that may be broken behind an equals sign, rather than within a number.
+fn breakable(text: &str) -> Markup {
+    let mut pieces = text.split_inclusive('=');
+    html! {
+        (pieces.next().unwrap_or_default())
+        @for piece in pieces { wbr; (piece) }
     }
 }
 
