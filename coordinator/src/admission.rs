@@ -65,7 +65,11 @@ impl AdmissionArgs {
         Ok(Some(Door::new(address, identity, token, self.insecure)?))
     }
 
-    fn identity(&self, now: SystemTime) -> Result<Option<Identity>, CredentialError> {
+    /// The coordinator's certificate and key, if there are any, valid at the time `now`.
+    ///
+    /// # Errors
+    /// If one of the files cannot be used.
+    pub fn identity(&self, now: SystemTime) -> Result<Option<Identity>, CredentialError> {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         Identity::read(certificate, key, now).map(Some)
     }

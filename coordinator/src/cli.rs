@@ -7,10 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sweep::plan::Shard;
 
 use worker::connection::ConnectionArgs;
 
 use crate::admission::AdmissionArgs;
+use crate::linger::Linger;
+use crate::scaler::ScalerArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +26,7 @@ Examples:
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
   coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
   worker --coordinator https://HOST:4750 --tls-ca ca.pem --token-file token      take part from another machine
+  coordinator --sweep sweeps/damping.yaml --shard 3/8                            an eighth of it, for batch schedulers
 
 Exit codes: 0 all ended well; 1 internal error; 2 bad usage or bad sweep file; 3 finished, but some tasks
 failed; 4 the output is locked or cannot be reached; 130 interrupted (results are kept; the same command resumes).";
@@ -60,6 +64,16 @@ pub enum Command {
     Schema,
     /// Print the metric catalogue
     Metrics,
+    /// Ask a coordinator with --ops-listen whether it is well: exit code 0 if so, else 1
+    Health(HealthArgs),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Its --ops-listen address, e.g. 127.0.0.1:9464
+    #[arg(value_name = "ADDR")]
+    pub address: SocketAddr,
 }
 
 /// How to run a sweep.
@@ -74,6 +88,11 @@ pub struct RunArgs {
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
     pub slots: Slots,
+    /// Run one of N pieces of the sweep, counted from 0, and store its results; afterwards the command without --shard
+    /// runs what is missing, merges and compares. In a Slurm array $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT, in an
+    /// Indexed Job $JOB_COMPLETION_INDEX/N
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,
@@ -95,9 +114,16 @@ pub struct RunArgs {
     /// Answer /healthz, /readyz and /metrics (Prometheus) at this address, in plain HTTP; they say nothing of the tasks
     #[arg(long, value_name = "ADDR")]
     pub ops_listen: Option<SocketAddr>,
+    /// Go on answering --scaler-listen, --ops-listen and --dashboard for so long after the end: a duration, or forever; then
+    /// exit as usual
+    #[arg(long, value_name = "D|forever")]
+    pub linger: Option<Linger>,
     /// Who is admitted.
     #[command(flatten)]
     pub admission: AdmissionArgs,
+    /// Who is told how much work there is.
+    #[command(flatten)]
+    pub scaler: ScalerArgs,
 }
 
 /// What to plan.

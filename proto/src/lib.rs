@@ -32,3 +32,15 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("flee
 pub mod v1 {
     tonic::include_proto!("hedgesweep.v1");
 }
+
+/// What KEDA asks an external scaler: generated messages, client and server.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; the .proto file documents it"
+)]
+pub mod keda {
+    tonic::include_proto!("externalscaler");
+}

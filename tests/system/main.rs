@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod compare;
+mod docker;
 mod durability;
 mod equivalence;
 mod extend;
@@ -13,5 +14,6 @@ mod ops;
 mod plan;
 mod replay;
 mod report;
+mod shards;
 mod siege;
 mod watch;

@@ -44,7 +44,7 @@ pub(crate) fn choose(parts: &[Option<Part>], first: usize) -> Option<Vec<u32>> {
 pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part, Vec<(u32, Place)>), StoreError> {
     let old: Vec<&Part> = slots.iter().filter_map(|slot| store.part(*slot)).collect();
     let replaces: Vec<String> = old.iter().map(|part| part.name.file_name()).collect();
-    let name = PartName::compacted(&old.first().expect("there is something to compact").name);
+    let name = PartName::compacted(&old.iter().map(|part| &part.name).collect::<Vec<_>>());
     let key = name.key();
     let replaces = [(part::REPLACES, replaces.join(","))];
     let path = store.folder.path(&key);

@@ -27,6 +27,7 @@ mod encode;
 mod error;
 mod identity;
 mod index;
+mod load;
 mod location;
 mod lock;
 mod merge;

@@ -47,7 +47,7 @@ pub use group::{Part, Rhythm, Strikes};
 pub use lookout::Errand;
 pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 pub use seam::{Sink, SinkError, TaskSource};
-pub use server::Connector;
+pub use server::{Connector, serve_at};
 pub use shape::Shape;
 
 use dispatcher::{Arms, Dispatcher, Terms};
