@@ -58,6 +58,7 @@ fn a_page_that_is_left_open_tells_of_a_killed_worker_and_survives_the_coordinato
     tab.until("document.querySelector('tr.late') !== null");
     tab.until(&shows("leases lost"));
 
+    let version = tab.evaluate("document.getElementById('report').dataset.version");
     coordinator.signal("KILL");
     coordinator.wait();
     tab.until("!document.getElementById('lost').hidden");
@@ -65,6 +66,9 @@ fn a_page_that_is_left_open_tells_of_a_killed_worker_and_survives_the_coordinato
     assert_eq!(same, address);
     tab.until("document.getElementById('lost').hidden");
     tab.until(&shows("done before"));
+    // The last report stays until there is another one.
+    assert_ne!(tab.evaluate("document.querySelectorAll('#report svg').length"), "0");
+    tab.until(&format!("document.getElementById('report').dataset.version !== {version:?}"));
     tab.until("document.querySelectorAll('#report svg').length > 0");
     assert_eq!(tab.evaluate("document.querySelector('#origin details').open"), "true");
 }

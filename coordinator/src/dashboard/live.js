@@ -27,7 +27,8 @@ async function update() {
     lost.hidden = true;
     const percent = live.querySelector(".percent");
     document.title = (percent ? percent.textContent + " · " : "") + title;
-    if (version !== report.dataset.version) {
+    // A coordinator that was restarted has no report at first: the last one stays until it has.
+    if (version !== "" && version !== report.dataset.version) {
       const body = await (await ask("report")).text();
       // Not before the answer is here: what is opened meanwhile counts, too.
       const open = opened();

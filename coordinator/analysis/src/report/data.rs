@@ -4,6 +4,7 @@ use engine::metrics::Direction;
 use engine::record::{PathPoint, Record};
 use results::{Comparison, Convergence, Pooled};
 
+use super::number::label;
 use crate::across::ALL_CELLS;
 use crate::summary::Block;
 use crate::tuning::Tuning;
@@ -336,5 +337,5 @@ pub const DEFAULT: &str = "default";
 
 /// An arm with its variant, as text names it.
 pub fn named(arm: &str, variant: &str) -> String {
-    if variant == DEFAULT || variant.is_empty() { arm.to_owned() } else { format!("{arm} ({variant})") }
+    if variant == DEFAULT || variant.is_empty() { arm.to_owned() } else { format!("{arm} ({})", label(variant)) }
 }

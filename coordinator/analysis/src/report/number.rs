@@ -85,6 +85,27 @@ pub fn interval(low: Option<f64>, high: Option<f64>) -> String {
     }
 }
 
+/// A cell's or a variant's label with its numbers to four digits: those of a logarithmic range have seventeen.
+pub fn label(label: &str) -> String {
+    let short = |part: &str| match part.split_once('=') {
+        Some((key, value)) if value.len() > LONG_VALUE => match value.parse::<f64>() {
+            Ok(number) if number.is_finite() => format!("{key}={}", four_digits(number)),
+            _ => part.to_owned(),
+        },
+        _ => part.to_owned(),
+    };
+    label.split(", ").map(short).collect::<Vec<_>>().join(", ")
+}
+
+/// Values that are no longer than this are shown as they are.
+const LONG_VALUE: usize = 8;
+
+/// `3.162e-4`, `0.01234`, `1234.5`: four digits and no zeros behind them.
+fn four_digits(number: f64) -> String {
+    let rounded: f64 = format!("{number:.3e}").parse().unwrap_or(number);
+    if rounded != 0.0 && !(1e-3..1e6).contains(&rounded.abs()) { format!("{rounded:e}") } else { rounded.to_string() }
+}
+
 /// `numeric version 3`: runs of one numeric version that are configured alike have the same numbers.
 pub fn numeric_version(versions: &[u32]) -> String {
     let all: Vec<String> = versions.iter().map(u32::to_string).collect();
@@ -117,6 +138,25 @@ mod tests {
         }
         for (number, text) in [(0.0, "0.00"), (0.004, "<0.01"), (0.5, "0.50"), (0.996, ">0.99"), (1.0, "1.00")] {
             assert_eq!(share(number), text);
+        }
+    }
+
+    #[test]
+    fn labels_have_short_numbers_and_whole_names() {
+        for (long, short) in [
+            (
+                "optimizer.damping=0.0003162277660168379, optimizer.lr=0.001",
+                "optimizer.damping=3.162e-4, optimizer.lr=0.001",
+            ),
+            ("market.dt=0.003968253968", "market.dt=0.003968"),
+            ("training.seed=123456789", "training.seed=1.235e8"),
+            ("training.paths=10000", "training.paths=10000"),
+            ("a=0.123456789", "a=0.1235"),
+            ("loss.kind=mean_variance", "loss.kind=mean_variance"),
+            ("default", "default"),
+            ("", ""),
+        ] {
+            assert_eq!(label(long), short);
         }
     }
 

@@ -121,7 +121,8 @@ fn comparison(data: &ReportData) -> Markup {
                 (table(&of_primary, true))
                 p.note {
                     "Differences are arm − baseline, paired by seed. " em { "d_z" } " is the mean difference over the SD of the differences; "
-                    em { "p" } " is that of the paired t test, adjusted by Holm over all rows of arms (and over all rows of classical hedges); the verdict is at 5%."
+                    em { "p" } " is that of the paired t test, adjusted by Holm over all rows of arms (and over all rows of classical hedges); the verdict is at 5%. "
+                    "Intervals are each row's own, not adjusted: the bootstrap's (BCa) from 30 seeds on, the paired t's below. One may leave out 0 where there is no verdict."
                 }
                 @for metric in &data.metrics[1..] {
                     details.metric {
@@ -268,22 +269,38 @@ fn table(table: &Table, stacks: bool) -> Markup {
     }
 }
 
+/// Rows under their heads. Those of a cell stand under its name, which would take too much of every row's width.
 fn rows(columns: &[Column], rows: &[Vec<String>], stacks: bool) -> Markup {
+    let by_cell = columns.first().is_some_and(|column| column.name == "cell");
+    let own = usize::from(by_cell);
+    let cells = rows.chunk_by(|left, right| !by_cell || left[0] == right[0]);
     html! {
         div.scroll role="region" tabindex="0" aria-label="table" {
             table class=[stacks.then_some("stack")] {
-                thead { tr { @for column in columns { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
-                tbody {
-                    @for row in rows {
-                        tr class=[row.last().filter(|last| *last == "baseline")] {
-                            @for (column, text) in columns.iter().zip(row) {
-                                td class=(kind(column, text)) data-label=(column.name.trim()) { (sign(&column.name, text)) span { (text) } }
+                thead { tr { @for column in &columns[own..] { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
+                @for cell in cells {
+                    tbody {
+                        @if by_cell { tr.cell { th scope="rowgroup" colspan=(columns.len() - own) { (cell[0][0]) } } }
+                        @for row in cell {
+                            tr class=[row.last().filter(|last| *last == "baseline")] {
+                                @for (column, text) in columns.iter().zip(row).skip(own) {
+                                    td class=(kind(column, text)) data-label=(column.name.trim()) { span { (sign(&column.name, text)) (breakable(text)) } }
+                                }
                             }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// A text that may be broken behind an equals sign, rather than within a number.
+fn breakable(text: &str) -> Markup {
+    let mut pieces = text.split_inclusive('=');
+    html! {
+        (pieces.next().unwrap_or_default())
+        @for piece in pieces { wbr; (piece) }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The tables of the report, for the page and for `report.md` alike.
 
+use std::collections::HashSet;
+
 use engine::metrics::Direction;
 use results::{Comparison, Convergence};
 
-use super::data::{DEFAULT, Failures, Paper, ReportData, interval_of};
-use super::number::{count, interval, or_dash, p_value, ratio, share, significant};
+use super::data::{DEFAULT, Failures, Paper, ReportData, interval_of, is_hedge};
+use super::number::{count, interval, label, or_dash, p_value, ratio, share, significant};
 use super::shortlist::shortlist;
 use super::table::Table;
 use crate::across::ALL_CELLS;
@@ -31,7 +33,7 @@ pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
     let direction = direction.unwrap_or(Direction::Neutral);
     let of_metric = data.comparisons.iter().filter(|row| row.metric == metric);
     let (across, rows): (Vec<&Comparison>, Vec<&Comparison>) = of_metric.partition(|row| row.cell == ALL_CELLS);
-    let mut first = shortlist(&rows, direction, MOST_AT_FIRST).into_iter().peekable();
+    let mut first = shortlist_of_cells(&rows, direction).into_iter().peekable();
     for cell in rows.chunk_by(|left, right| left.cell == right.cell) {
         if let Some(fullest) = cell.iter().max_by_key(|row| row.n)
             && first.peek().is_some_and(|row| row.cell == fullest.cell)
@@ -57,6 +59,16 @@ pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
     without_unknown(table, &["cell", "variant", "95% interval", "ratio", "P(better)"])
 }
 
+/// What is shown at first: where there is no room for every arm and hedge of every cell, the arms.
+fn shortlist_of_cells<'a>(rows: &[&'a Comparison], direction: Direction) -> Vec<&'a Comparison> {
+    let groups: HashSet<(&str, &str)> = rows.iter().map(|row| (row.cell.as_str(), row.arm.as_str())).collect();
+    if groups.len() <= MOST_AT_FIRST {
+        return shortlist(rows, direction, MOST_AT_FIRST);
+    }
+    let arms: Vec<&Comparison> = rows.iter().copied().filter(|row| !is_hedge(&row.arm)).collect();
+    shortlist(&arms, direction, MOST_AT_FIRST)
+}
+
 /// Of more rows than these the most favourable are shown at first.
 const MOST_AT_FIRST: usize = 60;
 
@@ -66,7 +78,7 @@ fn without_unknown(table: Table, columns: &[&str]) -> Table {
 }
 
 fn baseline_line(row: &Comparison) -> Vec<String> {
-    let mut line = vec![row.cell.clone(), row.baseline.clone(), row.baseline_variant.clone(), count(row.n)];
+    let mut line = vec![label(&row.cell), row.baseline.clone(), label(&row.baseline_variant), count(row.n)];
     line.extend([or_dash(row.baseline_mean), or_dash(row.baseline_sd)]);
     line.extend(std::iter::repeat_n(String::new(), 6));
     line.push("baseline".to_owned());
@@ -80,7 +92,7 @@ fn interval_words(row: &Comparison) -> String {
 
 fn line(row: &Comparison) -> Vec<String> {
     let text = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), text);
-    let mut line = vec![row.cell.clone(), row.arm.clone(), row.variant.clone(), count(row.n)];
+    let mut line = vec![label(&row.cell), row.arm.clone(), label(&row.variant), count(row.n)];
     line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), interval_words(row)]);
     let two_decimals = |number: f64| format!("{number:.2}");
     line.extend([text(row.ratio, ratio), text(row.d_z, two_decimals), text(row.p_better, share)]);
@@ -97,9 +109,9 @@ pub(super) fn ranking(ranking: &[Block]) -> Table {
     for block in ranking {
         for (place, line) in block.lines.iter().enumerate() {
             let row = vec![
-                block.cell.clone(),
+                label(&block.cell),
                 line.arm.clone(),
-                line.variant.clone(),
+                label(&line.variant),
                 count(line.n),
                 or_dash(line.mean),
                 or_dash(line.sd),
@@ -133,9 +145,9 @@ pub(super) fn convergence(rows: &[Convergence]) -> Table {
     for row in rows {
         let has_interval = crate::median::interval_rank(row.n as usize).is_some();
         table.push(vec![
-            row.cell.clone(),
+            label(&row.cell),
             row.arm.clone(),
-            row.variant.clone(),
+            label(&row.variant),
             count(row.n),
             count(row.reached),
             epochs(row.epochs_median),
