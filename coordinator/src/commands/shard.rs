@@ -32,7 +32,6 @@ pub fn refuse_what_is_for_the_whole_sweep(args: &RunArgs) -> Result<(), Failure>
     const NO_FLEET: &str = "a shard has no fleet, its own slots do its work";
     let refused = [
         (args.admission.listen.is_some(), "--listen", NO_FLEET),
-        (args.scaler.scaler_listen.is_some(), "--scaler-listen", NO_FLEET),
         (args.slots.count() == 0, "--slots 0", NO_FLEET),
         (
             args.admission.dashboard.is_some(),
@@ -128,13 +127,7 @@ mod tests {
     fn what_is_for_the_whole_sweep_is_refused_with_the_reason() {
         let refusal = |words: &[&str]| refuse_what_is_for_the_whole_sweep(&args(words)).err().map(|e| e.to_string());
         let address = "127.0.0.1:0";
-        let flags = [
-            ["--listen", address],
-            ["--scaler-listen", address],
-            ["--dashboard", address],
-            ["--linger", "forever"],
-            ["--slots", "0"],
-        ];
+        let flags = [["--listen", address], ["--dashboard", address], ["--linger", "forever"], ["--slots", "0"]];
         for flag in &flags {
             let refusal = refusal(flag).expect(flag[0]);
             assert!(refusal.starts_with(&format!("error: --shard 1/8 does not go with {}", flag[0])), "{refusal}");
