@@ -10,6 +10,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_files(["hedgesweep/v1/fleet.proto"])?;
     // For the server's reflection service; `compile_fds` does not write it.
     std::fs::write(out.join("fleet_descriptor.bin"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().bytes(".").compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .codec_path("crate::codec::CountingCodec")
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

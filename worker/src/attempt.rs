@@ -4,26 +4,41 @@ use engine::record::Record;
 use engine::{EngineError, RunConfig};
 use proto::{Failure, Outcome, Reason};
 
-use crate::memory;
+use crate::memory::Reserved;
 use crate::panic::caught;
 use crate::platform::Identity;
 use crate::progress::{Cancellation, Progress};
 use crate::recorder::Recorder;
 use crate::runner::Runner;
 
+/// Where an attempt is that cannot begin at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It waits for other runs of this process to leave it the memory that it needs.
+    Waits,
+    /// It has waited, and begins.
+    Begins,
+}
+
 /// Runs a config under a recorder. Panics and the engine's errors become failures; a config that cannot fit into memory
-/// is not begun.
+/// is not begun. `turn` hears of it if the attempt has to wait.
 pub fn attempt(
     runner: &dyn Runner,
     config: &RunConfig,
     record: &Record,
     progress: &Progress,
     identity: &Identity,
+    turn: &dyn Fn(Turn),
 ) -> Outcome {
     let needed = runner.memory_bytes(config).filter(|&bytes| bytes >= SMALL_RUN_BYTES).unwrap_or(0);
     // Held until the run has ended: runs that fit one by one, but not together, take turns.
-    let _reservation = match memory::reserve(needed) {
-        Ok(reservation) => reservation,
+    let _reserved = match progress.memory().reserve(needed, || turn(Turn::Waits)) {
+        Ok(Reserved { waited, guard }) => {
+            if waited {
+                turn(Turn::Begins);
+            }
+            guard
+        }
         Err(available) => {
             let provenance = identity.provenance(progress.attempt());
             let message = too_large(needed, available);
