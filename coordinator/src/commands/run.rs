@@ -24,7 +24,7 @@ use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::Interrupts;
-use crate::ops;
+use crate::ops::{Ops, Watched};
 use crate::outcome;
 use crate::progress::Reporter;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
@@ -39,6 +39,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
     let gate = args.admission.gate()?;
     refuse_what_cannot_run(args, gate.as_ref())?;
+    let ops = args.ops_listen.map(Ops::bind).transpose()?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
@@ -66,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         total: tally.tasks_to_do(&plan),
         done_before: tally.done,
     };
-    let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
+    let computed = if tally.to_do > 0 { Some(compute(args, Doors { gate, ops }, looked_at, &store, blobs, &tally)?) } else { None };
     let (summary, runtime) = computed.unzip();
     let _signals = Background(runtime);
     if let Some(summary) = summary.filter(|summary| !summary.finished) {
@@ -250,11 +251,17 @@ impl std::fmt::Display for Tally {
     }
 }
 
+/// Where others come in.
+struct Doors {
+    gate: Option<Gate>,
+    ops: Option<Ops>,
+}
+
 /// Has the fleet compute what is not done yet. The runtime that comes with the summary listens to signals as long as it
 /// lives.
 fn compute(
     args: &RunArgs,
-    gate: Option<Gate>,
+    Doors { gate, ops }: Doors,
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
@@ -289,9 +296,10 @@ fn compute(
             })
         });
         let _dashboard = dashboard.transpose()?;
-        if let Some(address) = args.ops_listen {
-            let address = ops::serve(address, fleet.progress(), store.meter())?;
-            eprintln!("operations at http://{address}: /healthz /readyz /metrics");
+        if let Some(ops) = ops {
+            eprintln!("operations at http://{}: /healthz /readyz /metrics", ops.local_addr());
+            let (progress, roster) = (fleet.progress(), fleet.roster());
+            ops.serve(Watched { progress, roster, meter: store.meter(), total })?;
         }
         let reporter = Reporter::start(fleet.progress(), total, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());

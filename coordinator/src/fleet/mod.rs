@@ -25,6 +25,7 @@ mod seam;
 mod server;
 mod service;
 mod shape;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,7 @@ pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
 pub use shape::Shape;
+pub use tally::{Retries, Tally};
 
 use dispatcher::{Arms, Dispatcher, Terms};
 use driver::Driver;
