@@ -1,6 +1,9 @@
 //! What the whole-system tests share: finding the binaries, running them in a folder of their own, and reading what
 //! they leave behind.
 
+pub mod exposition;
+pub mod grafana;
+pub mod ops;
 pub mod proxy;
 pub mod siege;
 

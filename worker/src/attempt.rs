@@ -84,3 +84,54 @@ fn too_large(needed: u64, available: u64) -> String {
     let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
     format!("the run needs about {:.2} GiB of memory, and {:.2} GiB are available", gib(needed), gib(available))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use engine::metrics::Metrics;
+    use engine::{Observer, Preset, RunResult, Status};
+
+    use super::*;
+
+    /// Takes more than half of the memory, and does nothing with it.
+    struct Large(u64);
+
+    impl Runner for Large {
+        fn run(&self, _: &RunConfig, _: &mut dyn Observer) -> Result<RunResult, EngineError> {
+            let (metrics, curves, path) = (Metrics::default(), Vec::new(), Vec::new());
+            Ok(RunResult { status: Status::Ok, error: None, metrics, curves, path })
+        }
+
+        fn memory_bytes(&self, _: &RunConfig) -> Option<u64> {
+            Some(self.0)
+        }
+    }
+
+    #[test]
+    fn a_run_that_waits_for_memory_says_so_until_the_others_end_or_are_given_up() {
+        let large = Large(crate::memory::available_bytes().unwrap_or(u64::MAX) / 10 * 6);
+        let config = RunConfig::resolve(Preset::Paper, 0, []).unwrap();
+        let identity = Identity { host: "host".into(), worker: "worker".into() };
+        for given_up in [false, true] {
+            let first = Progress::new(1);
+            let reserved = first.memory().reserve(large.0, || panic!("nobody else is here")).unwrap();
+            let (turns, heard) = mpsc::channel();
+            std::thread::scope(|scope| {
+                let second = scope.spawn(|| {
+                    let turn = move |turn| turns.send(turn).unwrap();
+                    attempt(&large, &config, &Record::default(), &Progress::new(1), &identity, &turn)
+                });
+                assert_eq!(heard.recv(), Ok(Turn::Waits));
+                if given_up {
+                    first.memory().forfeit();
+                } else {
+                    drop(reserved);
+                }
+                assert_eq!(heard.recv(), Ok(Turn::Begins));
+                assert!(matches!(second.join().unwrap(), Outcome::Finished(_)));
+            });
+            assert!(heard.recv().is_err(), "it waits once");
+        }
+    }
+}

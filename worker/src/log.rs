@@ -128,7 +128,7 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(subscriber, || {
             let worker = tracing::info_span!("worker", name = "fred", worker = tracing::field::Empty);
-            worker.record("worker", 7_u64);
+            worker.record("worker", tracing::field::display(u64::MAX));
             let _worker = worker.entered();
             let _task = tracing::info_span!("task", run_id = %"0a", attempt = 1_u32).entered();
             tracing::warn!(attempt = 2_u32, reason = ?Some("x"), rate = 0.5, "a \"quoted\" message");
@@ -138,7 +138,7 @@ mod tests {
         let mut line: Map<String, Value> = serde_json::from_str(&text).unwrap();
         assert!(line.remove("timestamp").is_some_and(|time| time.as_str().is_some_and(|time| time.ends_with('Z'))));
         let expected = serde_json::json!({
-            "level": "WARN", "target": module_path!(), "name": "fred", "worker": 7, "run_id": "0a", "attempt": 2,
+            "level": "WARN", "target": module_path!(), "name": "fred", "worker": u64::MAX.to_string(), "run_id": "0a", "attempt": 2,
             "reason": "Some(\"x\")", "rate": 0.5, "message": "a \"quoted\" message",
         });
         assert_eq!(Value::Object(line), expected);

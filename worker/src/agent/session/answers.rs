@@ -28,7 +28,7 @@ impl Session {
         match answer {
             Ok(Answer::Joined(welcome)) => {
                 // Whatever is logged from here on says who it is of.
-                tracing::Span::current().record("worker", welcome.worker_id);
+                tracing::Span::current().record("worker", tracing::field::display(welcome.worker_id));
                 tracing::info!(slots = self.options.slots, "joined");
                 self.joining.went_well(now);
                 // What the worker still holds is told first. Otherwise joining was a sign of life.
