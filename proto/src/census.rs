@@ -89,6 +89,10 @@ impl Layout {
     /// # Errors
     /// If a list is too long.
     pub fn count(&self, encoded: &[u8]) -> Result<usize, Excess> {
+        // Nothing in it grows; and it may be no message at all, but text or bytes.
+        if self.parts.is_empty() {
+            return Ok(0);
+        }
         let mut bytes = 0;
         let mut lengths = [0_usize; 8];
         debug_assert!(self.parts.len() <= lengths.len(), "every part has its count");
@@ -273,6 +277,15 @@ mod tests {
         let status = tonic::Status::from(excess);
         assert_eq!(status.code(), tonic::Code::OutOfRange);
         assert_eq!(status.message(), format!("the message is refused: held has more than {MAX_HELD} items"));
+    }
+
+    #[test]
+    fn bytes_are_not_taken_for_messages() {
+        // The key of a group.
+        let cancel = vec![bytes::Bytes::from_static(&[0x13; 16]); 2];
+        let response = v1::HeartbeatResponse { cancel, ..Default::default() };
+        let counted = <v1::HeartbeatResponse as Counted>::LAYOUT.count(&response.encode_to_vec());
+        assert_eq!(counted, Ok(4 * size_of::<bytes::Bytes>()));
     }
 
     #[test]

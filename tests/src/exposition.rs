@@ -73,7 +73,9 @@ pub fn read(page: &str) -> Result<BTreeMap<String, Family>, String> {
         }
         family.samples.push(sample);
     }
-    families.iter().try_for_each(|(name, family)| check(name, family).map_err(|problem| format!("{name}: {problem}")))?;
+    families
+        .iter()
+        .try_for_each(|(name, family)| check(name, family).map_err(|problem| format!("{name}: {problem}")))?;
     Ok(families)
 }
 
@@ -176,7 +178,8 @@ mod tests {
 
     #[test]
     fn what_is_well_formed_is_read() {
-        let page = "# HELP a_total All.\n# TYPE a_total counter\na_total{b=\"c \\\"d\\\"\",e=\"\\\\\"} 3\na_total 4e2\n";
+        let page =
+            "# HELP a_total All.\n# TYPE a_total counter\na_total{b=\"c \\\"d\\\"\",e=\"\\\\\"} 3\na_total 4e2\n";
         let families = read(page).unwrap();
         let samples = &families["a_total"].samples;
         assert_eq!((samples[0].labels["b"].as_str(), samples[0].labels["e"].as_str()), ("c \"d\"", "\\"));

@@ -97,7 +97,10 @@ fn a_worker_that_is_told_to_go_gives_back_what_it_has_and_is_not_missed() {
     worker.wait().expect_code(0);
     // Its last word was answered before it ended.
     wait_until("it is gone", &|| value("hedgesweep_workers", "") == 0.0);
-    assert_eq!((value("hedgesweep_workers_gone_total", "left"), value("hedgesweep_workers_gone_total", "lost")), (1.0, 0.0));
+    assert_eq!(
+        (value("hedgesweep_workers_gone_total", "left"), value("hedgesweep_workers_gone_total", "lost")),
+        (1.0, 0.0)
+    );
     assert_eq!(value("hedgesweep_tasks", "leased"), 0.0);
     assert_eq!(value("hedgesweep_strikes_total", ""), 0.0);
 }

@@ -24,7 +24,9 @@ fn is_here(program: &str) -> bool {
 
 /// `text` as a part of a URL's query.
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).into() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).into() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn prometheus(sandbox: &Sandbox, target: &str) -> (Background, String) {
@@ -93,7 +95,10 @@ fn prometheus_scrapes_a_sweep_and_every_query_of_the_dashboard_finds_something()
     }
     let number = |query: &str| -> f64 {
         let found = ask_until_found(&address, query, deadline);
-        found[0]["value"][1].as_str().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{query}: {found:?}"))
+        found[0]["value"][1]
+            .as_str()
+            .and_then(|value| value.parse().ok())
+            .unwrap_or_else(|| panic!("{query}: {found:?}"))
     };
     assert_eq!(number("sum(hedgesweep_tasks)"), 900_000.0);
     assert_eq!(number("hedgesweep_workers"), 1.0);

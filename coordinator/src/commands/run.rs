@@ -67,7 +67,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         total: tally.tasks_to_do(&plan),
         done_before: tally.done,
     };
-    let computed = if tally.to_do > 0 { Some(compute(args, Doors { gate, ops }, looked_at, &store, blobs, &tally)?) } else { None };
+    let computed = if tally.to_do > 0 {
+        Some(compute(args, Doors { gate, ops }, looked_at, &store, blobs, &tally)?)
+    } else {
+        None
+    };
     let (summary, runtime) = computed.unzip();
     let _signals = Background(runtime);
     if let Some(summary) = summary.filter(|summary| !summary.finished) {

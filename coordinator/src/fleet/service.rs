@@ -9,7 +9,9 @@ use engine::RunId;
 use engine::record::{Record, RunOutput, SampleSet};
 use futures::Stream;
 use proto::v1;
-use proto::{Assembler, EncodedBatch, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome};
+use proto::{
+    Assembler, EncodedBatch, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome,
+};
 use sweep::ledger::{WorkerId, WorkerInfo};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};

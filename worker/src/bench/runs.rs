@@ -142,7 +142,14 @@ impl Look {
         let identity = Identity { host: String::new(), worker: "bench".into() };
         let mut outcome = None;
         let run_s = seconds(|| {
-            outcome = Some(attempt(&EngineRunner::default(), config, &Record::default(), &Progress::new(1), &identity, &|_| {}));
+            outcome = Some(attempt(
+                &EngineRunner::default(),
+                config,
+                &Record::default(),
+                &Progress::new(1),
+                &identity,
+                &|_| {},
+            ));
         });
         match outcome.expect("the run was made") {
             Outcome::Finished(output) if output.status == Status::Ok => {

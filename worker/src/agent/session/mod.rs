@@ -64,9 +64,7 @@ enum Stage {
         introduced: bool,
     },
     /// It goes, and says so.
-    Parting {
-        worker_id: u64,
-    },
+    Parting { worker_id: u64 },
     /// For good.
     Ended(Result<(), Ending>),
 }
