@@ -227,6 +227,8 @@ layouts! {
     ReportResultsResponse: [items(1, "acknowledgements", &Layout::of::<v1::Acknowledgement>(&[]), MAX_BATCH_REPORTS)];
     LeaveRequest: [];
     LeaveResponse: [];
+    GetProgressRequest: [];
+    GetProgressResponse: [];
     GetBlobRequest: [];
     GetBlobResponse: [];
 }

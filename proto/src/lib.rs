@@ -13,8 +13,8 @@ pub use census::{Counted, Excess, Layout};
 pub use chunk::{Assembler, AssemblyError, EncodedBatch, encode_report, join_reports, pieces};
 pub use codec::{CountingCodec, CountingDecoder};
 pub use convert::{
-    Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, TaskGrant,
-    Verdict, Welcome,
+    Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, Standing,
+    TaskGrant, Verdict, Welcome,
 };
 pub use error::{Problem, WireError};
 pub use version::{VersionMismatch, check_versions};
@@ -35,4 +35,16 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("flee
 )]
 pub mod v1 {
     tonic::include_proto!("hedgesweep.v1");
+}
+
+/// What KEDA asks an external scaler: generated messages, client and server.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; the .proto file documents it"
+)]
+pub mod keda {
+    tonic::include_proto!("externalscaler");
 }

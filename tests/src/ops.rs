@@ -1,7 +1,4 @@
-//! A coordinator with its operations port, and questions to it over plain HTTP.
-
-use std::io::{Read, Write};
-use std::net::TcpStream;
+//! A coordinator that can be looked at while its workers are elsewhere.
 
 use crate::{Background, Sandbox};
 
@@ -28,18 +25,4 @@ pub fn watched(sandbox: &Sandbox, sweep: &str) -> Watched {
     let line = coordinator.read_stderr_until(|line| line.starts_with("operations at http://"));
     let address = line["operations at http://".len()..].split(": ").next().expect("an address").to_owned();
     Watched { coordinator, fleet: format!("http://{fleet}"), address }
-}
-
-/// The status and body of a plain GET.
-///
-/// # Errors
-/// If nobody answers.
-pub fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| std::io::Error::other(format!("no answer in HTTP: {answer}")))?;
-    Ok((status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()))
 }

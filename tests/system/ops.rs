@@ -1,9 +1,12 @@
 //! `--ops-listen`: what probes and Prometheus see of a sweep.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use hedgesweep_tests::ops::{get, watched};
+use hedgesweep_tests::ops::watched;
+use hedgesweep_tests::scrape::get;
 use hedgesweep_tests::{Background, Sandbox, exposition, grafana, repository};
 
 const NOTHING_TO_DO: &str = "name: secretive\npreset: paper\nseeds: 8\nparameters:\n  training.epochs: {value: 0}\n";
@@ -15,6 +18,7 @@ fn probes_and_metrics_say_how_the_sweep_goes_and_not_what_it_is() {
     let ops = watched(&sandbox, "quick.yaml");
     assert_eq!(get(&ops.address, "/healthz").unwrap(), (200, "ok\n".to_owned()));
     assert_eq!(get(&ops.address, "/readyz").unwrap(), (200, "ready\n".to_owned()));
+    assert_eq!(sandbox.coordinator(["health", &ops.address]).expect_code(0).stdout, "ok\n");
     assert_eq!(get(&ops.address, "/hedgesweep.v1.Fleet/Join").unwrap().0, 404);
     let (status, page) = get(&ops.address, "/metrics").unwrap();
     assert_eq!(status, 200);
@@ -109,9 +113,36 @@ fn a_worker_that_is_told_to_go_gives_back_what_it_has_and_is_not_missed() {
 fn an_address_that_cannot_be_had_is_bad_usage_before_anything_is_done() {
     let sandbox = Sandbox::new();
     sandbox.write("quick.yaml", NOTHING_TO_DO);
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let finished = sandbox.coordinator(["--sweep", "quick.yaml", "--ops-listen", &address]).expect_code(2);
     assert!(finished.stderr.contains("--ops-listen"), "{}", finished.stderr);
     assert!(!sandbox.path("results").exists(), "nothing was written");
+}
+
+#[test]
+fn whoever_does_not_answer_as_a_coordinator_is_not_well() {
+    let sandbox = Sandbox::new();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let finished = sandbox.coordinator(["health", &nobody]).expect_code(1);
+    assert!(finished.stderr.contains(&nobody), "{}", finished.stderr);
+
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        // All that was asked, so that closing does not reset the connection.
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            asked.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
+    });
+    let finished = sandbox.coordinator(["health", &address]).expect_code(1);
+    assert!(finished.stderr.contains("404 Not Found"), "{}", finished.stderr);
+    served.join().unwrap();
+
+    sandbox.coordinator(["health", "nowhere"]).expect_code(2);
 }

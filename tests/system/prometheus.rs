@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hedgesweep_tests::ops::{get, watched};
+use hedgesweep_tests::ops::watched;
+use hedgesweep_tests::scrape::get;
 use hedgesweep_tests::{Background, Finished, Sandbox, grafana, skipped};
 use serde_json::Value;
 

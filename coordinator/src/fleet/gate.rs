@@ -60,6 +60,24 @@ impl Gate {
         Gate::new(address, None, None, false)
     }
 
+    /// A gate for clients that show certificates and no tokens, and read how much work there is.
+    ///
+    /// # Errors
+    /// [`FleetError::Exposed`] if those of other machines could not be told from strangers: beyond loopback, mutual TLS is
+    /// required.
+    pub fn for_certificates(address: SocketAddr, tls: Option<Tls>, insecure: bool) -> Result<Gate, FleetError> {
+        let gate = Gate { address, tls, token: None };
+        if !gate.is_mutual() && !address.ip().is_loopback() {
+            let lacks =
+                "TLS with certificates of its clients (--tls-cert, --tls-key, and --scaler-client-ca or --client-ca)";
+            if !insecure {
+                return Err(FleetError::Exposed { address, lacks });
+            }
+            tracing::warn!("{address} is open to strangers, who can read how many tasks are left: it lacks {lacks}");
+        }
+        Ok(gate)
+    }
+
     /// Where to listen.
     pub fn address(&self) -> SocketAddr {
         self.address

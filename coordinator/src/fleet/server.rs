@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use proto::v1::fleet_server::FleetServer;
+use proto::v1::watch_server::WatchServer;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint, Server, Uri};
 use super::gate::Gate;
 use super::guard::Guard;
 use super::lobby::{self, Limits};
+use super::lookout::Lookout;
 use super::progress::FleetError;
 use super::service::Service;
 
@@ -142,6 +144,7 @@ fn connections(max_workers: usize) -> usize {
 /// Begins to serve: in memory, and at the gate if there is one.
 pub(super) fn serve(
     service: Service,
+    lookout: Lookout,
     remote: Option<(&Gate, TcpListener)>,
     max_workers: usize,
 ) -> Result<Servers, FleetError> {
@@ -157,30 +160,55 @@ pub(super) fn serve(
     let fleet = FleetServer::new(service)
         .max_decoding_message_size(proto::limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(proto::limits::MAX_MESSAGE_BYTES);
-    let routes = Routes::new(fleet).add_service(health_service).add_service(reflection).prepare();
+    let routes = Routes::new(fleet)
+        .add_service(WatchServer::new(lookout))
+        .add_service(health_service)
+        .add_service(reflection)
+        .prepare();
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();
     let mut local_addr = None;
     if let Some((gate, listener)) = remote {
         local_addr = Some(listener.local_addr().map_err(|error| internal(&error))?);
-        let server = match gate.tls_config() {
-            Some(tls) => builder().tls_config(tls).map_err(|error| FleetError::Tls(describe(&error)))?,
-            None => builder(),
-        };
-        let limits = Limits {
-            connections: connections(max_workers),
-            strangers: STRANGERS,
-            patience: PATIENCE,
-            parting: PARTING,
-        };
-        let (connections, incoming) = mpsc::channel(16);
-        tokio::spawn(lobby::receive(listener, limits, connections));
-        tasks.push(spawn(server, Guard::at(gate), routes.clone(), incoming, stopped.clone()));
+        tasks.push(admit(gate, listener, routes.clone(), connections(max_workers), stopped.clone())?);
     }
     let (connections, incoming) = mpsc::channel(16);
     tasks.push(spawn(builder(), Guard::none(), routes, incoming, stopped));
     Ok(Servers { connector: Connector { connections }, local_addr, stop, tasks })
+}
+
+/// Serves something else than a fleet at a gate of its own, until it is told to stop; says where.
+///
+/// # Errors
+/// If the address cannot be had, or the transport finds a fault in the certificates.
+pub fn serve_at(
+    gate: &Gate,
+    routes: Routes,
+    connections: usize,
+    stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), FleetError> {
+    let listener = bind(gate)?;
+    let address = listener.local_addr().map_err(|error| FleetError::Internal(error.to_string()))?;
+    Ok((address, admit(gate, listener, routes, connections, stopped)?))
+}
+
+/// Serves those who come through a gate.
+fn admit(
+    gate: &Gate,
+    listener: TcpListener,
+    routes: Routes,
+    connections: usize,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, FleetError> {
+    let server = match gate.tls_config() {
+        Some(tls) => builder().tls_config(tls).map_err(|error| FleetError::Tls(describe(&error)))?,
+        None => builder(),
+    };
+    let limits = Limits { connections, strangers: STRANGERS, patience: PATIENCE, parting: PARTING };
+    let (connections, incoming) = mpsc::channel(16);
+    tokio::spawn(lobby::receive(listener, limits, connections));
+    Ok(spawn(server, Guard::at(gate), routes, incoming, stopped))
 }
 
 /// A server with all its limits.
