@@ -53,6 +53,10 @@ fn the_metrics_that_are_documented_and_drawn_are_those_that_there_are() {
         assert_eq!(cells[2], families[cells[1].trim_matches('`')].kind, "{row}");
     }
 
+    let manual = std::fs::read_to_string(repository().join("deploy/README.md")).unwrap();
+    let advice = grafana::metrics(&manual);
+    assert!(advice.len() > 3 && advice.is_subset(&exposed), "{advice:?}");
+
     let samples: BTreeSet<String> =
         families.values().flat_map(|family| family.samples.iter().map(|sample| sample.name.clone())).collect();
     let dashboard = grafana::dashboard();
