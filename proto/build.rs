@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         .open_files(["hedgesweep/v1/fleet.proto", "hedgesweep/v1/watch.proto"])?;
     // For the server's reflection service; `compile_fds` does not write it.
     std::fs::write(out.join("fleet_descriptor.bin"), compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().bytes(".").compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .codec_path("crate::codec::CountingCodec")
+        .compile_fds(compiler.file_descriptor_set())?;
     // On its own: the fleet's reflection has nothing to say of it.
     let scaler = protox::compile(["keda/externalscaler.proto"], ["."])?;
     tonic_prost_build::configure().compile_fds(scaler)?;

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use sweep::plan::Shard;
+pub use worker::duration::Timeout;
+pub use worker::log::LogFormat;
 
 use worker::connection::ConnectionArgs;
 
@@ -204,34 +205,6 @@ impl FromStr for Slots {
     }
 }
 
-/// A duration, as people write it: `500ms`, `90s`, `15m`, `2h`, `1d`; a number alone is seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeout(pub Duration);
-
-impl FromStr for Timeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Timeout, String> {
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let unit_s = match unit {
-            "ms" => 1e-3,
-            "" | "s" => 1.0,
-            "m" | "min" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => f64::NAN,
-        };
-        let seconds = number.parse::<f64>().ok().map(|number| number * unit_s);
-        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let allowed = Duration::from_millis(1)..=Duration::from_secs(366 * 86_400);
-        duration
-            .filter(|duration| allowed.contains(duration))
-            .map(Timeout)
-            .ok_or_else(|| format!("{text:?} is not a duration such as 90s, 15m or 2h, from 1ms to 366d"))
-    }
-}
-
 /// One `--set KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -252,15 +225,6 @@ impl FromStr for Setting {
             _ => Err(format!("{text:?} is not of the form KEY=VALUE")),
         }
     }
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[cfg(test)]
@@ -286,18 +250,6 @@ mod tests {
         assert_eq!("0".parse(), Ok(Slots::Count(0)));
         for bad in ["-1", "many", "1000000", ""] {
             assert!(bad.parse::<Slots>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn durations_are_what_people_write() {
-        let read = |text: &str| text.parse::<Timeout>().map(|timeout| timeout.0.as_millis());
-        let cases = [("90s", 90_000), ("90", 90_000), ("1.5m", 90_000), ("250ms", 250), ("2h", 7_200_000)];
-        for (text, millis) in cases {
-            assert_eq!(read(text), Ok(millis), "{text}");
-        }
-        for bad in ["", "s", "0s", "-1s", "1 fortnight", "1e9d", "1..2s", "nan", "inf"] {
-            assert!(read(bad).is_err(), "{bad}");
         }
     }
 

@@ -232,6 +232,7 @@ impl Books {
             (Place::Leased { .. }, Place::Queued | Place::StoringFailure | Place::Leased { .. }) => match cause {
                 "silence" => Some("silence"),
                 "listed" => Some("unlisted by a"),
+                "left" => Some("a leaves"),
                 _ => None,
             },
             (Place::StoringResult | Place::StoringFailure, Place::Done | Place::Failed) if cause == "stored" => {

@@ -31,6 +31,7 @@ enum Awaited {
     Joined(oneshot::Receiver<Result<WorkerId, TooManyWorkers>>),
     Leased(oneshot::Receiver<LeaseReply>),
     Ordered(oneshot::Receiver<Result<Directives, UnknownWorker>>),
+    Left(oneshot::Receiver<Result<(), UnknownWorker>>),
     /// A report, with the tasks that it names.
     Judged(oneshot::Receiver<Vec<Verdict>>, Vec<RunId>),
 }
@@ -166,6 +167,11 @@ impl World {
                 self.books.heartbeat(worker, &heartbeat.held, now);
                 cause = "listed";
                 (Message::Heartbeat { worker, held: heartbeat.held, reply }, Awaited::Ordered(answer))
+            }
+            Request::Leave { worker_id } => {
+                let (reply, answer) = oneshot::channel();
+                cause = "left";
+                (Message::Leave { worker: WorkerId(worker_id), reply }, Awaited::Left(answer))
             }
             Request::Report { worker_id, reports } => {
                 let (reply, answer) = oneshot::channel();
@@ -424,6 +430,12 @@ fn ready(awaited: &mut Awaited) -> Option<Result<Answer, Status>> {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Closed) => ended(),
         },
+        Awaited::Left(answer) => match answer.try_recv() {
+            Ok(Ok(())) => Some(Ok(Answer::Left)),
+            Ok(Err(unknown)) => Some(Err(Status::not_found(unknown.to_string()))),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => ended(),
+        },
         Awaited::Judged(answer, ids) => match answer.try_recv() {
             Ok(verdicts) => {
                 let acknowledgement = |(run_id, verdict)| Some(Acknowledgement { run_id, verdict });
@@ -459,6 +471,7 @@ pub(crate) fn describe(request: &Request) -> String {
             format!("heartbeat as {} of {held:?}", heartbeat.worker_id)
         }
         Request::Report { worker_id, reports } => format!("report {} as {worker_id}", reports.len()),
+        Request::Leave { worker_id } => format!("leave as {worker_id}"),
         Request::Blob(digest) => format!("blob {digest}"),
     }
 }

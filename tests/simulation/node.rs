@@ -35,6 +35,8 @@ pub(crate) struct Process {
     clerk: Arc<Clerk>,
     identity: Identity,
     pub(crate) began: u64,
+    /// It has heard that there will be no more tasks.
+    pub(crate) told: bool,
     idle_slots: usize,
     runs: BTreeMap<u64, Run>,
     /// Calls that are under way.
@@ -104,6 +106,7 @@ impl World {
             clerk,
             identity,
             began: now,
+            told: false,
             idle_slots: place.slots,
             runs: BTreeMap::new(),
             calls: BTreeSet::new(),
@@ -159,6 +162,11 @@ impl World {
         if process.calls.remove(&number) {
             let what = answer.as_ref().map_or_else(|status| status.message().to_owned(), describe);
             self.trace.line(now, format_args!("worker {node} hears {number}: {what}"));
+            process.told |= match &answer {
+                Ok(Answer::Leased(lease)) => matches!(lease, proto::Lease::Finished),
+                Ok(Answer::Ordered(orders)) => orders.drain,
+                _ => false,
+            };
             process.session.answered(Duration::from_millis(now - process.began), number, answer);
         }
         self.node_step(node)
@@ -323,6 +331,7 @@ fn describe(answer: &Answer) -> String {
             let verdicts: Vec<_> = verdicts.iter().flatten().map(|one| (index_of(one.run_id), one.verdict)).collect();
             format!("{verdicts:?}")
         }
+        Answer::Left => "goodbye".to_owned(),
         Answer::Blob(_) => "a blob".to_owned(),
     }
 }

@@ -147,7 +147,7 @@ impl World {
     pub(crate) fn check_end(&mut self) -> Result<(), Broken> {
         for &(node, life) in &self.books.to_be_told {
             let place = &self.nodes[node];
-            let told = place.life != life || place.process.as_ref().is_none_or(|process| process.session.is_told());
+            let told = place.life != life || place.process.as_ref().is_none_or(|process| process.told);
             hold(told, "a_finished_sweep_has_told_its_workers", || format!("worker {node} does not know"))?;
         }
         for index in 0..self.tasks.len() {

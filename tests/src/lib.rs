@@ -2,7 +2,10 @@
 //! they leave behind.
 
 pub mod docker;
+pub mod exposition;
 pub mod faults;
+pub mod grafana;
+pub mod ops;
 pub mod proxy;
 pub mod s3;
 pub mod scrape;

@@ -12,7 +12,8 @@ use std::net::TcpStream;
 /// If what answers is not HTTP.
 pub fn get(address: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
+    // By the older version, an answer is never in chunks.
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: ops\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     if answer.is_empty() {

@@ -123,9 +123,9 @@ impl Fleet<'_> {
             let value = |name: &str| scrape::value(&metrics, name);
             let results_are_there = value("hedgesweep_tasks{state=\"ok\"}").is_some_and(|ok| ok >= results as f64);
             if results_are_there && value(WORKERS) == Some(workers as f64) {
-                let queued = value("hedgesweep_tasks{state=\"queued\"}").unwrap_or_default();
-                println!("{:4.1} s: {workers} workers, {queued} tasks queued", began.elapsed().as_secs_f64());
-                assert!(queued > 0.0, "{workers} workers came too late:\n{metrics}");
+                let pending = value("hedgesweep_tasks{state=\"pending\"}").unwrap_or_default();
+                println!("{:4.1} s: {workers} workers, {pending} tasks pending", began.elapsed().as_secs_f64());
+                assert!(pending > 0.0, "{workers} workers came too late:\n{metrics}");
                 return;
             }
             assert!(began.elapsed() < LONGEST, "no {workers} workers and {results} results:\n{metrics}");

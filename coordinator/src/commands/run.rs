@@ -23,7 +23,7 @@ use crate::exit::{Exit, Failure, OrExit, print};
 use crate::fleet::{self, Errand, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::{Interrupts, Stage};
-use crate::ops;
+use crate::ops::{Ops, Watched};
 use crate::outcome;
 use crate::progress::Reporter;
 use crate::scaler::Scaler;
@@ -153,6 +153,7 @@ struct Entrances {
     fleet: Option<Gate>,
     dashboard: Option<Door>,
     scaler: Option<Gate>,
+    ops: Option<Ops>,
 }
 
 impl Entrances {
@@ -161,6 +162,7 @@ impl Entrances {
             fleet: args.admission.gate()?,
             dashboard: args.admission.door()?,
             scaler: args.scaler.gate(&args.admission)?,
+            ops: args.ops_listen.map(Ops::bind).transpose()?,
         })
     }
 }
@@ -234,7 +236,7 @@ fn reading(settings: &[Setting], weights: &WeightFiles) -> Reading {
 /// lives.
 fn compute(
     args: &RunArgs,
-    Entrances { fleet: gate, dashboard: door, scaler: scaler_gate }: Entrances,
+    Entrances { fleet: gate, dashboard: door, scaler: scaler_gate, ops }: Entrances,
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
@@ -276,9 +278,10 @@ fn compute(
         if let Some(scaler) = &scaler {
             eprintln!("autoscalers are answered at {}", scaler.local_addr());
         }
-        if let Some(address) = args.ops_listen {
-            let address = ops::serve(address, fleet.progress(), store.meter())?;
-            eprintln!("operations at http://{address}: /healthz /readyz /metrics");
+        if let Some(ops) = ops {
+            eprintln!("operations at http://{}: /healthz /readyz /metrics", ops.local_addr());
+            let (progress, roster) = (fleet.progress(), fleet.roster());
+            ops.serve(Watched { progress, roster, meter: store.meter(), total })?;
         }
         let reporter = Reporter::start(fleet.progress(), total, args.shard, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());

@@ -11,7 +11,9 @@ use engine::RunId;
 use engine::record::{Provenance, RunOutput};
 use proto::{Held, Reason, Verdict};
 use sweep::Task;
-use sweep::ledger::{Decision, Event, FailureReason, Finish, Ledger, LedgerConfig, Millis, Phase, Reported, WorkerId};
+use sweep::ledger::{
+    Decision, Event, FailureReason, Finish, Ledger, LedgerConfig, Millis, Phase, Reported, UnknownWorker, WorkerId,
+};
 use sweep::plan::{Outcome, Planner};
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,6 +24,7 @@ use super::pace::Pace;
 use super::pause::Pause;
 use super::progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 use super::seam::{SinkError, TaskSource};
+use super::tally::Tally;
 
 /// Tasks are planned ahead for this many grants.
 const GRANTS_AHEAD: usize = 4;
@@ -139,6 +142,9 @@ pub struct Dispatcher {
     strikes_stored: u64,
     /// What has happened lately: when, what, and whether something went wrong.
     happenings: VecDeque<(Millis, String, bool)>,
+    tally: Tally,
+    /// Since when tasks wait, without a break.
+    pending_since: Option<Millis>,
 }
 
 impl Dispatcher {
@@ -170,6 +176,8 @@ impl Dispatcher {
             strikes_storing: 0,
             strikes_stored: 0,
             happenings: VecDeque::new(),
+            tally: Tally::default(),
+            pending_since: None,
             terms,
         }
     }
@@ -208,6 +216,11 @@ impl Dispatcher {
                 }
                 let _ = reply.send(directives);
             }
+            Message::Leave { worker, reply } => {
+                let known = self.ledger.worker(worker).is_some();
+                self.ledger.leave(worker);
+                let _ = reply.send(if known { Ok(()) } else { Err(UnknownWorker(worker)) });
+            }
             Message::Locate { run_ids, reply } => {
                 self.plan_up_to(run_ids.iter().copied());
                 let index = |run_id: &RunId| self.ledger.task(*run_id).map(|task| task.index);
@@ -229,7 +242,9 @@ impl Dispatcher {
                     let reason = FailureReason::HandedBack;
                     let reported = Reported::Failed { reason, message: "the grant never arrived".into() };
                     // Whatever became of the lease in the meantime, there is nothing to do about it.
-                    let _ = self.ledger.report(worker, lease.task.run_id, lease.attempt, reported);
+                    if self.ledger.report(worker, lease.task.run_id, lease.attempt, reported) == Decision::Retry {
+                        self.tally.retries.add(Some(Reason::HandedBack));
+                    }
                 }
             }
         }
@@ -290,6 +305,8 @@ impl Dispatcher {
         self.note_events(now);
         self.serve_parked(now);
         self.back_up(now);
+        let waiting = !self.planned || self.ledger.counts().queued > 0;
+        self.pending_since = waiting.then(|| self.pending_since.unwrap_or(now));
         let idle = {
             let counts = self.ledger.counts();
             counts.leased == 0 && (counts.queued == 0 || self.ledger.is_draining())
@@ -333,6 +350,7 @@ impl Dispatcher {
             parts: self.parts,
             running: self.running_count,
             paused: self.pause.is_on(),
+            tally: self.tally,
         }
     }
 
@@ -360,6 +378,8 @@ impl Dispatcher {
             lease_ttl: self.terms.ledger.lease_ttl,
             heartbeat_interval: self.terms.ledger.heartbeat_interval,
             happenings: happenings.collect(),
+            pending: self.pending_since.map(|since| now.since(since)),
+            oldest_lease: self.ledger.oldest_lease().map(|granted| now.since(granted)),
         }
     }
 
@@ -393,6 +413,7 @@ impl Dispatcher {
             }
             Ok(leases) if leases.is_empty() => self.parked.push_back(parked),
             Ok(leases) => {
+                self.tally.attempts += leases.len() as u64;
                 if let Some(pace) = self.paces.get_mut(&parked.worker) {
                     pace.granted(now);
                 }
@@ -435,6 +456,7 @@ impl Dispatcher {
             if leases.is_empty() {
                 self.parked.push_back(Parked { worker, max, reply });
             } else {
+                self.tally.attempts += leases.len() as u64;
                 tracing::info!(%worker, count = leases.len(), "slow tasks are given to a second worker");
                 let parcel = Parcel { worker, leases, returns: self.returns.clone() };
                 let _ = reply.send(LeaseReply::Granted(parcel));
@@ -506,6 +528,7 @@ impl Dispatcher {
     /// The verdict on a report, and whether it is to be kept back until the next part is durable.
     fn report_one(&mut self, worker: WorkerId, report: Delivered) -> (Verdict, bool) {
         let Delivered { run_id, attempt, content } = report;
+        let reason = if let Content::Failure(failure) = &content { Some(failure.reason) } else { None };
         let (reported, output, verdict) = match content {
             Content::Result { output, fingerprint } => match Finish::new(output.status, fingerprint) {
                 Some(finish) => (Reported::Finished(finish), Some(output), Verdict::Duplicate),
@@ -523,6 +546,7 @@ impl Dispatcher {
                 (Reported::Failed { reason, message: failure.message }, Some(output), Verdict::Noted)
             }
             Content::Invalid(problem) => {
+                self.tally.invalid_reports += 1;
                 let message = format!("its report makes no sense: {problem}");
                 (Reported::Failed { reason: FailureReason::Unavailable, message }, None, Verdict::Invalid)
             }
@@ -539,7 +563,7 @@ impl Dispatcher {
                 (Verdict::Stored, true)
             }
             Decision::GiveUp { receipt, message } => {
-                tracing::warn!(%run_id, attempt, "task failed: {message}");
+                tracing::warn!(%run_id, attempt, %worker, "task failed: {message}");
                 let mut output = output.unwrap_or_else(failed_elsewhere);
                 output.error = Some(message);
                 self.group.add(receipt, None, output);
@@ -548,8 +572,15 @@ impl Dispatcher {
             Decision::Wait => (verdict, true),
             // The first result may still be on its way to the store.
             Decision::Conflict => (Verdict::Duplicate, self.ledger.phase(run_id) == Some(Phase::Storing)),
-            Decision::Duplicate | Decision::Retry | Decision::Stale => (verdict, false),
-            Decision::Unknown => (Verdict::Unknown, false),
+            Decision::Retry => {
+                self.tally.retries.add(reason);
+                (verdict, false)
+            }
+            Decision::Duplicate | Decision::Stale => (verdict, false),
+            Decision::Unknown => {
+                self.tally.unknown_reports += 1;
+                (Verdict::Unknown, false)
+            }
         }
     }
 
@@ -600,21 +631,25 @@ impl Dispatcher {
         while let Some(event) = self.ledger.poll_event() {
             match event {
                 Event::WorkerJoined { worker, info } => {
-                    tracing::info!(%worker, slots = info.slots, "worker {info} joined");
+                    self.tally.workers_joined += 1;
+                    tracing::info!(%worker, name = info.name, host = info.host, slots = info.slots, "worker {info} joined");
                     self.happened(now, false, format!("worker {info} joined"));
                 }
                 Event::WorkerLeft { worker, info, leases } => {
                     self.forget(worker, info.slots);
-                    tracing::info!(%worker, leases, "worker {info} left");
+                    self.tally.workers_left += 1;
+                    tracing::info!(%worker, name = info.name, host = info.host, leases, "worker {info} left");
                     self.happened(now, false, format!("worker {info} left"));
                 }
                 Event::WorkerLost { worker, info, leases, silence } => {
                     self.forget(worker, info.slots);
-                    tracing::warn!(%worker, leases, "worker {info} is lost: not heard of for {silence:?}");
+                    self.tally.workers_lost += 1;
+                    tracing::warn!(%worker, name = info.name, host = info.host, leases, "worker {info} is lost: not heard of for {silence:?}");
                     let what = format!("worker {info} is lost, and {leases} of its tasks are tried again");
                     self.happened(now, true, what);
                 }
                 Event::LeaseLost { run_id, attempt, worker, strikes } => {
+                    self.tally.retries.lost += 1;
                     tracing::warn!(%run_id, attempt, %worker, strikes, "a lease was lost, the task is tried again");
                 }
                 Event::GaveUp { receipt, attempt, message } => {

@@ -34,6 +34,13 @@ pub enum Message {
         /// Its orders.
         reply: oneshot::Sender<Result<Directives, UnknownWorker>>,
     },
+    /// A worker goes.
+    Leave {
+        /// Who.
+        worker: WorkerId,
+        /// Whether it was there.
+        reply: oneshot::Sender<Result<(), UnknownWorker>>,
+    },
     /// Which tasks of the plan these are; `None` for none.
     Locate {
         /// Of which runs.

@@ -26,6 +26,7 @@ mod seam;
 mod server;
 mod service;
 mod shape;
+mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +50,7 @@ pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::{Connector, serve_at};
 pub use shape::Shape;
+pub use tally::{Retries, Tally};
 
 use dispatcher::{Arms, Dispatcher, Terms};
 use driver::Driver;

@@ -158,7 +158,7 @@ pub(super) fn serve(
         .build_v1()
         .map_err(|error| internal(&error))?;
     let fleet = FleetServer::new(service)
-        .max_decoding_message_size(proto::limits::MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(proto::limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(proto::limits::MAX_MESSAGE_BYTES);
     let routes = Routes::new(fleet)
         .add_service(WatchServer::new(lookout))

@@ -9,7 +9,9 @@ use engine::RunId;
 use engine::record::{Record, RunOutput, SampleSet};
 use futures::Stream;
 use proto::v1;
-use proto::{Assembler, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome};
+use proto::{
+    Assembler, EncodedBatch, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome,
+};
 use sweep::ledger::{WorkerId, WorkerInfo};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
@@ -92,21 +94,27 @@ impl Service {
     async fn receive(
         &self,
         mut stream: Streaming<v1::ReportResultsRequest>,
-    ) -> Result<(Assembler, Vec<OwnedSemaphorePermit>), Status> {
+    ) -> Result<(EncodedBatch, Vec<OwnedSemaphorePermit>), Status> {
         let mut assembler = Assembler::new(self.0.max_batch_bytes);
         let mut permits = Vec::new();
         let late = |_| Status::deadline_exceeded("the next piece of the batch took too long");
         while let Some(request) = tokio::time::timeout(LONGEST_PAUSE, stream.message()).await.map_err(late)?? {
-            // A piece of nothing takes room, too.
-            let kib = u32::try_from(request.piece.len().div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
-            // Waiting for room could be for ever: other batches that are half here would be waiting too.
-            let permit = Arc::clone(&self.0.budget).try_acquire_many_owned(kib).map_err(|_| {
-                Status::unavailable("the coordinator has too many results in memory; report again in a moment")
-            })?;
-            permits.push(permit);
+            permits.push(self.room(request.piece.len())?);
             assembler.push(request.piece)?;
         }
-        Ok((assembler, permits))
+        let batch = assembler.finish_encoded()?;
+        permits.push(self.room(batch.lists_bytes())?);
+        Ok((batch, permits))
+    }
+
+    /// Takes so many bytes from the budget.
+    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        // Nothing takes room, too.
+        let kib = u32::try_from(bytes.div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
+        // Waiting for room could be for ever: other batches that are half here would be waiting too.
+        Arc::clone(&self.0.budget).try_acquire_many_owned(kib).map_err(|_| {
+            Status::unavailable("the coordinator has too many results in memory; report again in a moment")
+        })
     }
 }
 
@@ -144,12 +152,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(assembler: Assembler, record: &Record) -> Result<Batch, Status> {
-        let batch = assembler.finish_batch()?;
-        let (count, limit) = (batch.reports.len(), proto::limits::MAX_BATCH_REPORTS);
-        if count > limit {
-            return Err(Status::invalid_argument(format!("a batch of {count} reports; allowed: {limit}")));
-        }
+    fn read(encoded: EncodedBatch, record: &Record) -> Result<Batch, Status> {
+        let batch = encoded.decode()?;
         Ok(Batch {
             worker: WorkerId(batch.worker_id),
             run_ids: batch.reports.iter().map(|report| report.run_id.clone()).collect(),
@@ -243,14 +247,14 @@ impl v1::fleet_server::Fleet for Service {
         &self,
         request: Request<Streaming<v1::ReportResultsRequest>>,
     ) -> Result<Response<v1::ReportResultsResponse>, Status> {
-        let (assembler, _permits) = self.receive(request.into_inner()).await?;
-        let bytes = assembler.len();
+        let (encoded, _permits) = self.receive(request.into_inner()).await?;
+        let bytes = encoded.len();
         let batch = if bytes <= LARGE_BATCH_BYTES {
-            Batch::read(assembler, &self.0.record)?
+            Batch::read(encoded, &self.0.record)?
         } else {
             // It would keep other calls waiting, heartbeats among them.
             let record = self.0.record.clone();
-            let read = tokio::task::spawn_blocking(move || Batch::read(assembler, &record)).await;
+            let read = tokio::task::spawn_blocking(move || Batch::read(encoded, &record)).await;
             read.map_err(|error| Status::internal(error.to_string()))??
         };
         let Batch { worker, run_ids, mut reports } = batch;
@@ -265,6 +269,13 @@ impl v1::fleet_server::Fleet for Service {
         };
         let acknowledgements = run_ids.into_iter().map(acknowledge).collect();
         Ok(Response::new(v1::ReportResultsResponse { acknowledgements }))
+    }
+
+    async fn leave(&self, request: Request<v1::LeaveRequest>) -> Result<Response<v1::LeaveResponse>, Status> {
+        let worker = WorkerId(request.into_inner().worker_id);
+        let left = self.ask(|reply| Message::Leave { worker, reply }).await?;
+        left.map_err(|unknown| Status::not_found(unknown.to_string()))?;
+        Ok(Response::new(v1::LeaveResponse {}))
     }
 
     type GetBlobStream = Pin<Box<dyn Stream<Item = Result<v1::GetBlobResponse, Status>> + Send>>;

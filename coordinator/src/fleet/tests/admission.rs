@@ -124,11 +124,12 @@ fn channel(fleet: &Fleet, office: &Office, kind: Kind, shown: Shown<'_>) -> Chan
 }
 
 /// Everything that could be asked, and something that is not there.
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 11] = [
     "/hedgesweep.v1.Fleet/Join",
     "/hedgesweep.v1.Fleet/LeaseTasks",
     "/hedgesweep.v1.Fleet/Heartbeat",
     "/hedgesweep.v1.Fleet/ReportResults",
+    "/hedgesweep.v1.Fleet/Leave",
     "/hedgesweep.v1.Fleet/GetBlob",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",

@@ -217,6 +217,11 @@ impl Ledger {
         })
     }
 
+    /// When the oldest lease was granted. Looks at every lease.
+    pub fn oldest_lease(&self) -> Option<Millis> {
+        self.workers.values().flat_map(|worker| worker.leases.values()).map(|lease| lease.granted).min()
+    }
+
     /// A task by its run id.
     pub fn task(&self, run_id: RunId) -> Option<Task> {
         self.slots.get(&run_id).map(|&slot| self.entry(slot).task)
@@ -277,6 +282,7 @@ impl Ledger {
         if after != before {
             self.struck.insert(slot);
             self.strike_changes += 1;
+            self.counts.strikes += 1;
         }
         after
     }

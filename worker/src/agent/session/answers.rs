@@ -7,6 +7,7 @@ use engine::network::{InitialWeights, WeightsDigest, WeightsError};
 use proto::{Grant, Hello, Lease, Orders, Reason, TaskGrant};
 use tonic::{Code, Status};
 
+use super::parting::Ending;
 use super::{Answer, BLOB_TRIES, Blob, LAST_CALL, Session, Stage};
 use crate::agent::desk::{Job, Weights};
 use crate::agent::line::Line;
@@ -26,7 +27,9 @@ impl Session {
     pub(super) fn joined(&mut self, now: Duration, answer: Result<Answer, Status>) {
         match answer {
             Ok(Answer::Joined(welcome)) => {
-                tracing::info!(worker_id = welcome.worker_id, slots = self.options.slots, "joined");
+                // Whatever is logged from here on says who it is of.
+                tracing::Span::current().record("worker", tracing::field::display(welcome.worker_id));
+                tracing::info!(slots = self.options.slots, "joined");
                 self.joining.went_well(now);
                 // What the worker still holds is told first. Otherwise joining was a sign of life.
                 let introduced = self.desk.len() == 0;
@@ -150,7 +153,7 @@ impl Session {
     pub(super) fn ordered(&mut self, now: Duration, answer: Result<Answer, Status>) {
         let interval = match &self.stage {
             Stage::Joined { welcome, .. } => welcome.heartbeat_interval,
-            Stage::Joining | Stage::Ended(_) => return,
+            Stage::Joining | Stage::Parting { .. } | Stage::Ended(_) => return,
         };
         match answer {
             Ok(Answer::Ordered(orders)) => self.carry_out(now, &orders),
@@ -202,6 +205,10 @@ impl Session {
 
     /// Whether a failed call ends what the worker has with the coordinator: for ever, or until it has joined again.
     fn ends(&mut self, now: Duration, status: &Status) -> bool {
+        if matches!(self.stage, Stage::Parting { .. }) {
+            self.outbox.put_back(&mut self.desk);
+            return true;
+        }
         if status.code() == Code::NotFound {
             tracing::info!("the coordinator does not know this worker: joining again");
             self.outbox.put_back(&mut self.desk);
@@ -220,11 +227,11 @@ impl Session {
     }
 
     fn refuse(&mut self, status: &Status) {
-        self.stage = Stage::Ended(Err(status.message().to_owned()));
+        self.stage = Stage::Ended(Err(Ending::Refused(status.message().to_owned())));
     }
 
     /// An answer to another question: whoever owns the session has mixed up numbers.
-    fn unreadable(&self, answer: &Answer) {
+    pub(super) fn unreadable(&self, answer: &Answer) {
         debug_assert!(false, "an answer to another question: {answer:?}");
         tracing::error!("an answer to another question");
     }
