@@ -7,6 +7,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sweep::plan::Shard;
+
+use worker::connection::ConnectionArgs;
 
 use crate::admission::AdmissionArgs;
 use crate::linger::Linger;
@@ -19,9 +22,11 @@ Examples:
   coordinator --sweep sweeps/damping.yaml --set seeds=5
   coordinator compare results/damping                 its comparison again, from the Parquet files alone
   coordinator --sweep sweeps/damping.yaml --slots 0 --listen 127.0.0.1:4750
+  coordinator watch 127.0.0.1:4750                    how far that sweep is
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
   coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
   worker --coordinator https://HOST:4750 --tls-ca ca.pem --token-file token      take part from another machine
+  coordinator --sweep sweeps/damping.yaml --shard 3/8                            an eighth of it, for batch schedulers
 
 Exit codes: 0 all ended well; 1 internal error; 2 bad usage or bad sweep file; 3 finished, but some tasks
 failed; 4 the output is locked or cannot be reached; 130 interrupted (results are kept; the same command resumes).";
@@ -53,10 +58,22 @@ pub enum Command {
     Plan(PlanArgs),
     /// Compare again, from the Parquet files alone; several sweeps together, too
     Compare(CompareArgs),
+    /// Show how far a running coordinator is, one that was started with --listen
+    Watch(WatchArgs),
     /// Print the JSON Schema (draft-07) of the sweep file
     Schema,
     /// Print the metric catalogue
     Metrics,
+    /// Ask a coordinator with --ops-listen whether it is well: exit code 0 if so, else 1
+    Health(HealthArgs),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Its --ops-listen address, e.g. 127.0.0.1:9464
+    #[arg(value_name = "ADDR")]
+    pub address: SocketAddr,
 }
 
 /// How to run a sweep.
@@ -71,9 +88,11 @@ pub struct RunArgs {
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
     pub slots: Slots,
-    /// Show progress and the comparison so far to browsers at this address of this machine, e.g. 127.0.0.1:8080
-    #[arg(long, value_name = "ADDR")]
-    pub dashboard: Option<SocketAddr>,
+    /// Run one of N pieces of the sweep, counted from 0, and store its results; afterwards the command without --shard
+    /// runs what is missing, merges and compares. In a Slurm array $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT, in an
+    /// Indexed Job $JOB_COMPLETION_INDEX/N
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,
@@ -132,6 +151,20 @@ pub struct CompareArgs {
     /// Where the answer goes [default: beside the tables; of several sweeps, nowhere]
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
+}
+
+/// What to watch.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Where the coordinator listens, e.g. 127.0.0.1:4750 or https://fleet.example:4750
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// Print one line and end
+    #[arg(long)]
+    pub once: bool,
+    /// How to reach it.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// How many tasks run at a time.

@@ -26,6 +26,8 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Some(Command::Plan(args)) => commands::plan::plan(args),
         Some(Command::Schema) => commands::schema::schema(),
         Some(Command::Metrics) => commands::metrics::metrics(),
+        Some(Command::Health(args)) => commands::health::health(args),
+        Some(Command::Watch(args)) => commands::watch::watch(args),
         None => {
             log_to_stderr(&cli.run);
             commands::run::run(&cli.run)

@@ -9,8 +9,8 @@ mod version;
 
 pub use chunk::{Assembler, AssemblyError, encode_report, join_reports, pieces};
 pub use convert::{
-    Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, TaskGrant,
-    Verdict, Welcome,
+    Acknowledgement, Failure, Grant, Heartbeat, Held, Hello, Lease, Orders, Outcome, Reason, Report, Standing,
+    TaskGrant, Verdict, Welcome,
 };
 pub use error::{Problem, WireError};
 pub use version::{VersionMismatch, check_versions};

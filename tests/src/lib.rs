@@ -1,7 +1,9 @@
 //! What the whole-system tests share: finding the binaries, running them in a folder of their own, and reading what
 //! they leave behind.
 
+pub mod docker;
 pub mod proxy;
+pub mod scrape;
 pub mod siege;
 
 use std::ffi::OsStr;

@@ -180,7 +180,7 @@ impl Fleet<'_> {
 }
 
 /// The ids of the rows in all parts, as often as they are there.
-fn stored(out: &Path) -> Vec<String> {
+pub(crate) fn stored(out: &Path) -> Vec<String> {
     let parts = std::fs::read_dir(out.join("parts")).unwrap();
     parts.flat_map(|part| texts(&table(part.unwrap().path()), "run_id")).collect()
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod chaos;
 mod compare;
+mod docker;
 mod durability;
 mod equivalence;
 mod extend;
@@ -15,4 +16,6 @@ mod plan;
 mod replay;
 mod report;
 mod scaler;
+mod shards;
 mod siege;
+mod watch;

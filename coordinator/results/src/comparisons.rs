@@ -70,7 +70,7 @@ pub struct Comparison {
     pub iqm_diff: Option<f64>,
     pub iqm_diff_low: Option<f64>,
     pub iqm_diff_high: Option<f64>,
-    /// How many seeds a paired t test needs to see an effect of this size with 80% power.
+    /// How many seeds a paired t test needs to see an effect of this size with 80% power; `None` above a million.
     pub seeds_for_power80: Option<f64>,
     /// `better`, `worse`, `no_difference`, `too_few_seeds` or `undefined`.
     pub verdict: String,

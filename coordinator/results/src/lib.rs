@@ -27,6 +27,7 @@ mod encode;
 mod error;
 mod identity;
 mod index;
+mod load;
 mod location;
 mod lock;
 mod merge;
@@ -47,7 +48,7 @@ pub use identity::{FORMAT_VERSION, Footer, Reading, SweepFile, SweepIdentity, Ve
 pub use index::{Index, Stored};
 pub use location::Location;
 pub use lock::Holder;
-pub use merge::{CURVES, MergeSummary, PATHS, RUNS, SAMPLES};
+pub use merge::{CURVES, Extent, MergeSummary, PATHS, RUNS, SAMPLES};
 pub use plan_table::{PlanTable, RowLabels, SweptColumn, SweptKind};
 pub use store::{Access, SetAside, Store};
 pub use tables::{Tables, Words};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -69,6 +69,10 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Locked { path: path.to_owned(), holder: read_holder(&mut file) });
             }
+            Err(TryLockError::Error(error)) if is_without_locks(&error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "no locks on this file system: see to it that no two coordinators compute the same");
+            }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let holder = serde_json::to_string(&Holder::this_process()).expect("a holder is plain data");
@@ -78,6 +82,14 @@ impl Lock {
             .map_err(failed)?;
         Ok(Lock { _file: file })
     }
+}
+
+/// Whether a file system refuses all locks, as Lustre does unless it is mounted with `flock`, and NFS without a lock
+/// daemon. Since safety does not rest on locks, results are stored there all the same.
+fn is_without_locks(error: &std::io::Error) -> bool {
+    /// Linux's number of "No locks available", for which the standard library has no name.
+    const ENOLCK: i32 = 37;
+    error.kind() == ErrorKind::Unsupported || (cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK))
 }
 
 fn read_holder(file: &mut File) -> Holder {
@@ -136,6 +148,16 @@ mod tests {
         let _one = Lock::take(&path, Mode::Shared).unwrap();
         let _two = Lock::take(&path, Mode::Shared).unwrap();
         assert!(Lock::take(&path, Mode::Exclusive).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_told_from_one_that_fails() {
+        let says = |number| is_without_locks(&std::io::Error::from_raw_os_error(number));
+        let (enosys, eopnotsupp, enolck) = (38, 95, 37);
+        assert!(says(enosys) && says(eopnotsupp) && says(enolck));
+        let (eio, eacces, eintr) = (5, 13, 4);
+        assert!(!says(eio) && !says(eacces) && !says(eintr));
     }
 
     #[test]

@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 
 use engine::RunRecord;
-use engine::record::Record;
 
+use crate::compact;
 use crate::encode;
 use crate::error::StoreError;
 use crate::identity::{self, Footer, Reading, SweepIdentity};
 use crate::index::{Index, Place};
+use crate::load::{self, Found, Loaded};
 use crate::location::{self, Folder, Location, Object};
 use crate::lock::{Lock, Mode};
 use crate::parquet::Parquet;
-use crate::part::{self, Part, PartName, Trust};
-use crate::{compact, decode};
+use crate::part::{self, Part, PartName, ShardName, Trust};
 
 /// How many parts are stored before compacting is tried again that has failed, for want of space perhaps.
 const REST_PARTS: u32 = 64;
@@ -23,7 +23,8 @@ const REST_PARTS: u32 = 64;
 pub enum Access {
     /// To compute and store the sweep, alone.
     Write,
-    /// To compute and store one shard of the sweep, beside other shards but not beside a whole sweep.
+    /// To compute and store one shard of the sweep, those runs with `run_id mod count = index`, beside other shards but not
+    /// beside a whole sweep. Parts that can hold none of its runs are not looked at.
     Shard {
         /// Number of the shard, from 0.
         index: u64,
@@ -40,6 +41,14 @@ impl Access {
             Access::Write => "for writing",
             Access::Shard { .. } => "for a shard",
             Access::Read => "for reading",
+        }
+    }
+
+    /// The shard that parts are named after.
+    pub(crate) fn shard_name(self) -> Option<ShardName> {
+        match self {
+            Access::Shard { index, count } => Some(ShardName { index, count }),
+            Access::Write | Access::Read => None,
         }
     }
 }
@@ -63,8 +72,6 @@ pub struct Store {
     /// Slots of parts; a part that was compacted away leaves its slot empty.
     parts: Vec<Option<Part>>,
     index: Index,
-    /// What is asked to be kept of each run.
-    wanted: Record,
     set_aside: Vec<SetAside>,
     /// After compacting has failed, how many parts are to come before it is tried again: results come first.
     compacting_rests: u32,
@@ -109,7 +116,6 @@ impl Store {
             access,
             parts: Vec::new(),
             index: Index::preferring(sweep.record.clone()),
-            wanted: sweep.record.clone(),
             set_aside: Vec::new(),
             compacting_rests: 0,
             own_parts: 0,
@@ -161,8 +167,11 @@ impl Store {
         let bytes = bytes.map_err(|error| StoreError::damaged(self.folder.root(), error.to_string()))?;
         let size = bytes.len() as u64;
         let bytes = bytes::Bytes::from(bytes);
+        // A name tells the truth whatever is stored: other shards go by it.
+        let shard = self.access.shard_name();
+        let shard = shard.filter(|shard| records.iter().all(|record| shard.contains(record.run_id)));
         let name = loop {
-            let name = PartName::new();
+            let name = PartName::new(shard);
             if self.folder.create(&name.key(), bytes.clone())? {
                 break name;
             }
@@ -236,88 +245,26 @@ impl Store {
         Ok(())
     }
 
-    /// Finds all parts and reads their index columns.
+    /// Finds the parts and enters their rows.
     fn load(&mut self) -> Result<(), StoreError> {
-        // While others write, a part may vanish between being listed and being read: it was compacted, and the listing
-        // after that has its successor.
-        for _ in 0..8 {
-            match self.try_load() {
-                Err(StoreError::Missing { .. }) => {}
-                other => return other,
-            }
+        let Found { parts, replaced, set_aside } = load::load(&self.folder, self.access.shard_name())?;
+        for (key, reason) in set_aside {
+            let path = self.folder.path(&key);
+            tracing::warn!(path = %path.display(), reason, "set aside: the runs in it count as not stored");
+            self.set_aside.push(SetAside { path, reason });
         }
-        self.try_load()
-    }
-
-    fn try_load(&mut self) -> Result<(), StoreError> {
-        let index = Index::preferring(self.wanted.clone());
-        (self.parts, self.index, self.set_aside) = (Vec::new(), index, Vec::new());
-        let mut listed: Vec<(PartName, Object)> = Vec::new();
-        for object in self.folder.list(part::FOLDER)? {
-            match PartName::parse(&object.key) {
-                Some(name) => listed.push((name, object)),
-                None => self.put_aside(&object.key, "is not called as a part is".to_owned()),
-            }
-        }
-        listed.sort_by(|left, right| left.0.cmp(&right.0));
-        let mut replaced: Vec<String> = Vec::new();
-        for (name, object) in listed {
-            let file = match part::open(&self.folder, &object, Trust::Verify) {
-                Ok(file) => file,
-                Err(StoreError::Damaged { reason, .. }) => {
-                    self.put_aside(&object.key, reason);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+        for Loaded { part, groups } in parts {
             let slot = self.parts.len() as u32;
-            let footprint = match self.load_part(&file, slot) {
-                Ok(footprint) => footprint,
-                Err(StoreError::Damaged { reason, .. }) => {
-                    self.put_aside(&object.key, reason);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if let Some(names) = file.value(part::REPLACES) {
-                replaced.extend(names.split(',').map(str::to_owned));
+            for (group, rows) in groups.iter().enumerate() {
+                self.index.add_rows(Place { part: slot, group: group as u16, row: 0 }, rows);
             }
-            let rows = file.total_rows() as u64;
-            self.parts.push(Some(Part { name, size: object.size, rows, footprint }));
+            self.parts.push(Some(part));
         }
-        if self.access == Access::Write && !replaced.is_empty() {
-            self.remove_replaced(&replaced)?;
+        if self.access == Access::Write {
+            // A crash has cut their compaction short.
+            replaced.iter().try_for_each(|name| self.folder.delete(&name.key()))?;
         }
         Ok(())
-    }
-
-    /// Enters a part's rows; returns the bytes that its records take in memory.
-    fn load_part(&mut self, file: &Parquet, slot: u32) -> Result<u64, StoreError> {
-        // All groups before the first entry: a part that is damaged enters with no row.
-        let groups: Vec<_> =
-            (0..file.groups()).map(|group| decode::index_rows(&self.folder, file, group)).collect::<Result<_, _>>()?;
-        for (group, rows) in groups.iter().enumerate() {
-            self.index.add_rows(Place { part: slot, group: group as u16, row: 0 }, rows);
-        }
-        Ok(groups.iter().flat_map(|rows| &rows.footprints).map(|bytes| u64::from(*bytes)).sum())
-    }
-
-    fn put_aside(&mut self, key: &str, reason: String) {
-        let path = self.folder.path(key);
-        tracing::warn!(path = %path.display(), reason, "set aside: the runs in it count as not stored");
-        self.set_aside.push(SetAside { path, reason });
-    }
-
-    /// Finishes a compaction that a crash has cut short: removes parts whose rows are in another one.
-    fn remove_replaced(&mut self, replaced: &[String]) -> Result<(), StoreError> {
-        let mut any = false;
-        for part in self.parts.iter().flatten() {
-            if replaced.contains(&part.name.file_name()) {
-                self.folder.delete(&part.name.key())?;
-                any = true;
-            }
-        }
-        if any { self.try_load() } else { Ok(()) }
     }
 }
 

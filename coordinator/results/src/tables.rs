@@ -131,6 +131,14 @@ impl Tables {
         Ok(words)
     }
 
+    /// Shows a column of text row by row, `None` for null, and keeps none of it: of long texts that are all different.
+    pub fn each_text(&self, column: &str, mut see: impl FnMut(Option<&str>)) -> Result<(), StoreError> {
+        self.each_series(column, |series| {
+            series.str()?.iter().for_each(&mut see);
+            Ok(())
+        })
+    }
+
     /// Lays a text beside the tables, at once, over one of the same name.
     pub fn write_text(&self, name: &str, text: String) -> Result<(), StoreError> {
         self.answers().0.replace(name, text)
@@ -156,14 +164,20 @@ impl Tables {
         mut append: impl FnMut(&Series, &mut Vec<T>) -> PolarsResult<()>,
     ) -> Result<Vec<T>, StoreError> {
         let mut all = Vec::with_capacity(self.rows());
+        self.each_series(column, |series| append(series, &mut all))?;
+        Ok(all)
+    }
+
+    /// Shows a column, one row group after the other.
+    fn each_series(&self, column: &str, mut see: impl FnMut(&Series) -> PolarsResult<()>) -> Result<(), StoreError> {
         let path = self.folder.path(RUNS);
         for group in 0..self.runs.groups() {
             let read = self.runs.read(&self.folder, group, &[column])?.pop().flatten();
             let series = read.ok_or_else(|| StoreError::damaged(&path, format!("has no column {column}")))?;
-            append(&series, &mut all)
+            see(&series)
                 .map_err(|error: PolarsError| StoreError::damaged(&path, format!("column {column}: {error}")))?;
         }
-        Ok(all)
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod common;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{at, failed, full, id, noop, sweep};
 use engine::Status;
@@ -94,6 +95,88 @@ fn a_second_coordinator_is_locked_out_and_shards_are_not() {
     second.append(&[noop(1)]).unwrap();
     drop((first, second));
     assert_eq!(open(&place, Access::Write).index().len(), 2);
+}
+
+/// The numbers of records whose ids are in a shard.
+fn of_shard(index: u64, count: u64) -> impl Iterator<Item = u64> {
+    (0..).filter(move |n| id(*n).as_u128() % u128::from(count) == u128::from(index))
+}
+
+#[test]
+fn many_shards_begin_an_output_at_once() {
+    const SHARDS: u64 = 24;
+    let place = tempfile::tempdir().unwrap();
+    let reading = Reading { settings: vec![("seeds".into(), "5".into())], ..Reading::default() };
+    std::thread::scope(|scope| {
+        for index in 0..SHARDS {
+            let (place, reading) = (&place, &reading);
+            scope.spawn(move || {
+                let mut store = open(place, Access::Shard { index, count: SHARDS });
+                store.note(reading).unwrap();
+                store.append(&[noop(of_shard(index, SHARDS).next().unwrap())]).unwrap();
+            });
+        }
+    });
+    let file = SweepFile::of(&at(&place)).unwrap();
+    assert_eq!((file.text, file.reading), (sweep("a").text, reading));
+    let store = open(&place, Access::Write);
+    assert_eq!((store.index().len(), store.set_aside()), (SHARDS as usize, &[][..]));
+}
+
+#[test]
+fn a_shard_reads_no_parts_that_hold_none_of_its_runs() {
+    let place = tempfile::tempdir().unwrap();
+    let shard = |index, count| Access::Shard { index, count };
+    let first = |index| of_shard(index, 4).next().unwrap();
+    let (zero, one, two, three) = (first(0), first(1), first(2), first(3));
+    open(&place, Access::Write).append(&[noop(three)]).unwrap();
+    open(&place, shard(0, 4)).append(&[noop(zero)]).unwrap();
+    open(&place, shard(1, 4)).append(&[noop(one)]).unwrap();
+    // A part that holds another shard's run as well is not named after either.
+    open(&place, shard(1, 4)).append(&[noop(one), noop(two)]).unwrap();
+    // Whoever reads it sets it aside.
+    let damaged = parts(&place).into_iter().find(|path| path.to_str().unwrap().contains(".s1-4.")).unwrap();
+    fs::write(&damaged, "damaged").unwrap();
+    let seen = |access| {
+        let store = open(&place, access);
+        let known = [zero, one, two, three].map(|n| store.index().get(id(n)).is_some());
+        (known, store.set_aside().len())
+    };
+    assert_eq!(seen(shard(0, 4)), ([true, true, true, true], 0));
+    assert_eq!(seen(shard(2, 4)), ([false, true, true, true], 0));
+    assert_eq!(seen(shard(0, 2)), ([true, true, true, true], 0), "shard 0 of 4 is in it, shard 1 of 4 is not");
+    assert_eq!(seen(shard(2, 3)), ([true, true, true, true], 1), "another cut through the same runs");
+    assert_eq!(seen(Access::Read), ([true, true, true, true], 1));
+}
+
+#[test]
+fn a_reader_misses_nothing_while_shards_write_and_compact() {
+    const SHARDS: u64 = 3;
+    const EACH: usize = 120;
+    let place = tempfile::tempdir().unwrap();
+    drop(open(&place, Access::Write));
+    let stored = AtomicUsize::new(0);
+    let write = |index| {
+        let mut store = open(&place, Access::Shard { index, count: SHARDS });
+        for n in of_shard(index, SHARDS).take(EACH) {
+            store.append(&[noop(n)]).unwrap();
+            stored.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    std::thread::scope(|scope| {
+        let write = &write;
+        let writers: Vec<_> = (0..SHARDS).map(|index| scope.spawn(move || write(index))).collect();
+        while !writers.iter().all(|writer| writer.is_finished()) {
+            let before = stored.load(Ordering::SeqCst);
+            let store = open(&place, Access::Read);
+            assert_eq!(store.set_aside(), []);
+            assert!(store.index().len() >= before, "{} of {before}", store.index().len());
+        }
+    });
+    assert_eq!(open(&place, Access::Read).index().len(), SHARDS as usize * EACH);
+    let left = parts(&place);
+    assert!(left.len() < SHARDS as usize * EACH / 4, "they were compacted");
+    assert!(left.iter().all(|path| path.to_str().unwrap().contains("-3.parquet")), "and keep their names");
 }
 
 #[test]

@@ -100,9 +100,9 @@ fn sides(stored: Vec<Stored>) -> Vec<Side> {
     let names: Vec<String> = stored.iter().map(|sweep| sweep.spec.name.clone()).collect();
     let is_unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
     let side = |sweep: Stored| {
-        let Stored { folder, tables, spec, plan, .. } = sweep;
+        let Stored { folder, tables, spec, plan, text, .. } = sweep;
         let label = if is_unique(&spec.name) { spec.name.clone() } else { folder };
-        Side { label, tables, spec, plan }
+        Side { label, tables, spec, plan, text }
     };
     stored.into_iter().map(side).collect()
 }

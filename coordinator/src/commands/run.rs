@@ -1,10 +1,11 @@
 //! `coordinator --sweep FILE`: plan, run, merge, compare.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,11 +17,12 @@ use sweep::spec::Spec;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{RunArgs, Setting};
-use crate::commands::{Loaded, load, output};
-use crate::dashboard::{self, Board, Dashboard, Sweep};
+use crate::commands::tally::Tally;
+use crate::commands::{Loaded, load, output, shard};
+use crate::dashboard::{Board, Dashboard, Door, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
-use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
+use crate::fleet::{self, Errand, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::{Interrupts, Stage};
 use crate::ops;
@@ -37,14 +39,15 @@ use crate::weights::{self, WeightFiles};
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
-    let gate = args.admission.gate()?;
-    let scaler_gate = args.scaler.gate(&args.admission)?;
-    refuse_what_cannot_run(args, gate.as_ref(), scaler_gate.as_ref())?;
+    shard::refuse_what_is_for_the_whole_sweep(args)?;
+    let entrances = Entrances::of(args)?;
+    refuse_what_cannot_run(args, &entrances)?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
     let identity = identity(&spec, text.clone(), &args.set);
-    let store = Store::open(&location, &identity, Access::Write)?;
+    shard::warn_of_another_file(args, &location, &text);
+    let store = Store::open(&location, &identity, shard::access(args.shard))?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
@@ -53,7 +56,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     }
 
     let plan = Arc::new(plan);
-    let tally = Tally::of(&plan, &store, &spec);
+    let tally = Tally::of(&plan, &store, &spec, args.shard);
     if !args.quiet {
         eprintln!("{}: {tally}", spec.name);
     }
@@ -69,12 +72,12 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     };
     // Who lingers has to be there to be asked, even if there is nothing to do.
     let computed = if tally.to_do > 0 || args.linger.is_some() {
-        Some(compute(args, [gate, scaler_gate], looked_at, &store, blobs, &tally)?)
+        Some(compute(args, entrances, looked_at, &store, blobs, &tally)?)
     } else {
         None
     };
     let (summary, background) = computed.unzip();
-    if let Some(summary) = summary.filter(|summary| !summary.finished) {
+    if let Some(summary) = summary.as_ref().filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
             "interrupted: {} stored in {out}, {} left; the same command resumes",
@@ -82,6 +85,9 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             format::count(left),
         );
         return Ok(Exit::Interrupted);
+    }
+    if args.shard.is_some() {
+        return shard::end(args, &tally, summary.as_ref(), &out, began);
     }
 
     let merged = store.with(|store| merge(store, &plan))?;
@@ -121,16 +127,34 @@ impl Drop for Background {
     }
 }
 
+/// By which addresses others come in, and what each of them asks for.
+struct Entrances {
+    fleet: Option<Gate>,
+    dashboard: Option<Door>,
+    scaler: Option<Gate>,
+}
+
+impl Entrances {
+    fn of(args: &RunArgs) -> Result<Entrances, Failure> {
+        Ok(Entrances {
+            fleet: args.admission.gate()?,
+            dashboard: args.admission.door()?,
+            scaler: args.scaler.gate(&args.admission)?,
+        })
+    }
+}
+
 /// Refuses what is known to fail before anything is written.
-fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>, scaler: Option<&Gate>) -> Result<(), Failure> {
-    for address in [gate, scaler].into_iter().flatten().map(Gate::address) {
+fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), Failure> {
+    let gates = [&entrances.fleet, &entrances.scaler];
+    for address in gates.into_iter().flatten().map(Gate::address) {
         // They are bound again, when there is an output to write to.
         TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
     }
-    if let Some(address) = args.dashboard {
-        dashboard::bind(address)?;
+    if let Some(door) = &entrances.dashboard {
+        door.bind()?;
     }
-    if args.slots.count() == 0 && gate.is_none() {
+    if args.slots.count() == 0 && entrances.fleet.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
         return Err(error).or_exit(Exit::Usage);
     }
@@ -191,8 +215,7 @@ fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(),
             continue;
         }
         let written = std::fs::create_dir_all(&folder).and_then(|()| {
-            let staged = folder.join(format!(".{name}.{}", std::process::id()));
-            let mut file = std::fs::File::create(&staged)?;
+            let (staged, mut file) = stage(&folder, name)?;
             file.write_all(content)?;
             // A name that outlives a crash must not stand for an empty file.
             file.sync_all()?;
@@ -203,78 +226,24 @@ fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(),
     Ok(())
 }
 
-/// Which runs of a plan are done, and how many.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Runs of the plan.
-    pub runs: u64,
-    /// Of these, done: with a result that holds what is to be recorded.
-    pub done: u64,
-    /// Of these, still to be done.
-    pub to_do: u64,
-    /// One bit a run: whether it is done. Empty if none is.
-    done_bits: Vec<u64>,
-}
-
-impl Tally {
-    /// The tally of a plan of which nothing is stored.
-    pub fn nothing_done(plan: &Plan) -> Tally {
-        Tally { runs: plan.len(), to_do: plan.len(), ..Tally::default() }
-    }
-
-    /// Holds a plan's runs against what is stored.
-    pub fn of(plan: &Plan, store: &Store, spec: &Spec) -> Tally {
-        let index = store.index();
-        if index.is_empty() {
-            return Tally::nothing_done(plan);
+/// Creates a file beside `name` that nobody else writes to. Process numbers do not tell writers apart: shards on other
+/// machines and in containers may have the same.
+fn stage(folder: &Path, name: &str) -> std::io::Result<(PathBuf, File)> {
+    let attempt = |number: u32| {
+        let staged = folder.join(format!(".{name}.{number}"));
+        match File::options().write(true).create_new(true).open(&staged) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => None,
+            created => Some(created.map(|file| (staged, file))),
         }
-        // The ids of a million runs take half a second on one core, so the plan is cut into a piece for each.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        let words = plan.len().div_ceil(64);
-        let piece = words.div_ceil(cores).max(1);
-        let bits = |first: u64| -> Vec<u64> {
-            let words = first..(first + piece).min(words);
-            let is_done = |run: u64| run < plan.len() && index.is_done(plan.run_id(run), &spec.record);
-            words.map(|word| (0..64).fold(0, |bits, bit| bits | u64::from(is_done(64 * word + bit)) << bit)).collect()
-        };
-        let done_bits: Vec<u64> = std::thread::scope(|scope| {
-            let bits = &bits;
-            let pieces: Vec<_> =
-                (0..words).step_by(piece as usize).map(|first| scope.spawn(move || bits(first))).collect();
-            let joined = pieces.into_iter().map(|piece| piece.join().expect("counting does not panic"));
-            joined.flatten().collect()
-        });
-        let done: u64 = done_bits.iter().map(|bits| u64::from(bits.count_ones())).sum();
-        Tally { runs: plan.len(), done, to_do: plan.len() - done, done_bits }
-    }
-
-    /// How many tasks are to be done: runs that share a `run_id` are one.
-    fn tasks_to_do(&self, plan: &Plan) -> u64 {
-        if !plan.may_repeat() {
-            return self.to_do;
-        }
-        let to_do = (0..plan.len()).filter(|run| !self.is_done(*run));
-        to_do.map(|run| plan.run_id(run)).collect::<HashSet<_>>().len() as u64
-    }
-
-    /// Whether the run at an index of the plan is done.
-    fn is_done(&self, run: u64) -> bool {
-        self.done_bits.get((run / 64) as usize).is_some_and(|bits| bits >> (run % 64) & 1 == 1)
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (done, to_do) = (format::count(self.done), format::count(self.to_do));
-        write!(f, "{}, {done} done already, {to_do} to do", format::plural(self.runs, "run"))
-    }
+    };
+    (0..).find_map(attempt).expect("some number is free")
 }
 
 /// Has the fleet compute what is not done yet. What comes with the summary listens to signals, and answers, as long as it
 /// lives.
 fn compute(
     args: &RunArgs,
-    [gate, scaler_gate]: [Option<Gate>; 2],
+    Entrances { fleet: gate, dashboard: door, scaler: scaler_gate }: Entrances,
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
@@ -286,8 +255,8 @@ fn compute(
     let summary = runtime.block_on(async {
         let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
         let source = Arc::new(PlanTasks::new(Arc::clone(&plan), record, blobs));
-        let done = Arc::clone(tally);
-        let planner = PlanOrder::new(Arc::clone(&plan), move |task| done.is_done(task.index));
+        let tally = Arc::clone(tally);
+        let planner = PlanOrder::new(Arc::clone(&plan), move |task| !tally.is_to_do(task.index));
         let options = FleetOptions {
             listen: gate.clone(),
             max_attempts: args.max_attempts,
@@ -296,6 +265,7 @@ fn compute(
             heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
             strikes: store.with(|store| store.strikes())?,
+            errand: Errand { sweep: sweep.spec.name.clone(), total: sweep.total, done_before: sweep.done_before },
             ..FleetOptions::default()
         };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
@@ -303,9 +273,11 @@ fn compute(
             eprintln!("listening on {address}: {}", gate.invitation(address));
         }
         let total = sweep.total;
-        let dashboard = args.dashboard.map(|address| {
-            Dashboard::start(address, Board::new(sweep, fleet.progress(), fleet.roster())).inspect(|dashboard| {
-                eprintln!("dashboard at http://{}", dashboard.local_addr());
+        let dashboard = door.map(|door| {
+            let board = Board::new(sweep, fleet.progress(), fleet.roster());
+            Dashboard::start(door.clone(), board).inspect(|dashboard| {
+                let asks = if door.token().is_some() { ", which asks for the token," } else { "" };
+                eprintln!("dashboard{asks} at {}", door.url(dashboard.local_addr()));
             })
         });
         let dashboard = dashboard.transpose()?;
@@ -317,7 +289,7 @@ fn compute(
             let address = ops::serve(address, fleet.progress(), store.meter())?;
             eprintln!("operations at http://{address}: /healthz /readyz /metrics");
         }
-        let reporter = Reporter::start(fleet.progress(), total, args.quiet);
+        let reporter = Reporter::start(fleet.progress(), total, args.shard, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());
         let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
         let drain = move || {
@@ -379,4 +351,27 @@ fn print_end(
         let _ = writeln!(text, "  {}", shown.display());
     }
     print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blob_that_somebody_else_is_writing_is_left_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = weights::blobs(place.path());
+        std::fs::create_dir_all(&folder).unwrap();
+        // Another shard's, which may have the same process number where it runs.
+        let others = [format!(".00.{}", std::process::id()), ".00.0".to_owned()].map(|name| folder.join(name));
+        for other in &others {
+            std::fs::write(other, "ha").unwrap();
+        }
+        let blobs = HashMap::from([("blake3:00".to_owned(), Bytes::from("half and half"))]);
+        keep_blobs(&Location::folder(place.path()), &blobs).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.join("00")).unwrap(), "half and half");
+        for other in &others {
+            assert_eq!(std::fs::read_to_string(other).unwrap(), "ha", "{}", other.display());
+        }
+    }
 }

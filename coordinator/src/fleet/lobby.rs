@@ -26,20 +26,20 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the lobby goes by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// How many connections there may be, admitted or not.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// How many of them may be strangers.
-    pub(super) strangers: usize,
+    pub(crate) strangers: usize,
     /// How long a stranger may stay.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
     /// How long a stranger may stay whose call was refused: time enough to hear it.
-    pub(super) parting: Duration,
+    pub(crate) parting: Duration,
 }
 
 /// What is known of who is at the other end.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(crate) struct Guest {
     address: SocketAddr,
     standing: AtomicU8,
     waker: AtomicWaker,
@@ -60,19 +60,19 @@ impl Guest {
     }
 
     /// Where it comes from.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Its credentials are in order.
-    pub(super) fn admit(&self) {
+    pub(crate) fn admit(&self) {
         if self.standing.load(Ordering::Relaxed) != ADMITTED {
             self.become_(ADMITTED);
         }
     }
 
     /// It has shown no credentials, or wrong ones. Once admitted, others of its calls may be wrong.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.become_(REFUSED);
     }
 
@@ -95,7 +95,7 @@ impl Guest {
 
 /// A connection, which ends by itself if its guest is not admitted in time.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     guest: Arc<Guest>,
     /// When a stranger has to go; none for who was admitted.
@@ -211,7 +211,7 @@ impl Strangers {
 }
 
 /// Accepts connections within the limits, for as long as somebody takes them.
-pub(super) async fn receive(listener: TcpListener, limits: Limits, connections: mpsc::Sender<io::Result<Connection>>) {
+pub(crate) async fn receive(listener: TcpListener, limits: Limits, connections: mpsc::Sender<io::Result<Connection>>) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let strangers = Strangers::default();
     let mut told = false;

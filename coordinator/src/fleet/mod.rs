@@ -16,7 +16,8 @@ mod fingerprint;
 mod gate;
 mod group;
 mod guard;
-mod lobby;
+pub(crate) mod lobby;
+mod lookout;
 pub mod message;
 mod pace;
 mod pause;
@@ -43,6 +44,7 @@ use tokio::task::JoinHandle;
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Tls};
 pub use group::{Part, Rhythm, Strikes};
+pub use lookout::Errand;
 pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::{Connector, serve_at};
@@ -50,6 +52,7 @@ pub use shape::Shape;
 
 use dispatcher::{Arms, Dispatcher, Terms};
 use driver::Driver;
+use lookout::Lookout;
 use message::Control;
 use server::Servers;
 use service::Service;
@@ -88,6 +91,8 @@ pub struct FleetOptions {
     pub farewell: Duration,
     /// The metric whose value the planner is told.
     pub objective: Option<String>,
+    /// What those are told who look on.
+    pub errand: Errand,
 }
 
 impl Default for FleetOptions {
@@ -111,6 +116,7 @@ impl Default for FleetOptions {
             // A heartbeat and more: who does not ask for tasks hears of the end by that.
             farewell: Duration::from_secs(8),
             objective: None,
+            errand: Errand::default(),
         }
     }
 }
@@ -146,11 +152,12 @@ pub fn start(
         options.max_batch_bytes,
         options.max_report_bytes,
     );
-    let servers = server::serve(service, gate.as_ref().zip(listener), options.max_workers)?;
+    let (sender, progress) = watch::channel(Progress::default());
+    let lookout = Lookout::new(options.errand.clone(), progress.clone());
+    let servers = server::serve(service, lookout, gate.as_ref().zip(listener), options.max_workers)?;
     let (control, orders) = mpsc::unbounded_channel();
     let arms = Arms::of(Arc::clone(&source));
     let dispatcher = Dispatcher::new(options.terms(arms), planner, control.clone());
-    let (sender, progress) = watch::channel(Progress::default());
     let roster = watch::Sender::new(Roster::default());
     let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender, roster: roster.clone() };
     Ok(Fleet { servers, control, progress, roster, driver: tokio::spawn(driver.run()) })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use proto::v1::fleet_server::FleetServer;
+use proto::v1::watch_server::WatchServer;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint, Server, Uri};
 use super::gate::Gate;
 use super::guard::Guard;
 use super::lobby::{self, Limits};
+use super::lookout::Lookout;
 use super::progress::FleetError;
 use super::service::Service;
 
@@ -142,6 +144,7 @@ fn connections(max_workers: usize) -> usize {
 /// Begins to serve: in memory, and at the gate if there is one.
 pub(super) fn serve(
     service: Service,
+    lookout: Lookout,
     remote: Option<(&Gate, TcpListener)>,
     max_workers: usize,
 ) -> Result<Servers, FleetError> {
@@ -157,7 +160,11 @@ pub(super) fn serve(
     let fleet = FleetServer::new(service)
         .max_decoding_message_size(proto::limits::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(proto::limits::MAX_MESSAGE_BYTES);
-    let routes = Routes::new(fleet).add_service(health_service).add_service(reflection).prepare();
+    let routes = Routes::new(fleet)
+        .add_service(WatchServer::new(lookout))
+        .add_service(health_service)
+        .add_service(reflection)
+        .prepare();
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();

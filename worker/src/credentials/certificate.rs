@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::crypto::aws_lc_rs;
@@ -21,7 +22,10 @@ pub struct Authorities(tonic::transport::Certificate);
 
 /// A certificate with its chain, and the key that belongs to it.
 #[derive(Clone)]
-pub struct Identity(tonic::transport::Identity);
+pub struct Identity {
+    transport: tonic::transport::Identity,
+    certified: Arc<CertifiedKey>,
+}
 
 impl Authorities {
     /// Reads certificates from a PEM file.
@@ -60,7 +64,10 @@ impl Identity {
             _ => unusable(key, "is no PEM file".to_owned()),
         })?;
         match CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()) {
-            Ok(_) => Ok(Identity(tonic::transport::Identity::from_pem(certificate_pem, key_pem))),
+            Ok(certified) => Ok(Identity {
+                transport: tonic::transport::Identity::from_pem(certificate_pem, key_pem),
+                certified: Arc::new(certified),
+            }),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 Err(CredentialError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() })
             }
@@ -71,7 +78,12 @@ impl Identity {
 
     /// As the transport takes it.
     pub fn into_transport(self) -> tonic::transport::Identity {
-        self.0
+        self.transport
+    }
+
+    /// As a server without that transport takes it.
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
     }
 }
 
