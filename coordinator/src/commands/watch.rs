@@ -108,7 +108,7 @@ impl Seat {
     async fn watch(&mut self, first: Standing, url: &str) -> Result<Exit, Failure> {
         let mut last = first;
         let (mut sender, receiver) = watch::channel(progress(&last));
-        let mut reporter = Reporter::start(receiver, last.total, false);
+        let mut reporter = Reporter::start(receiver, last.total, None, false);
         let mut away = false;
         loop {
             tokio::time::sleep(INTERVAL).await;
@@ -119,7 +119,7 @@ impl Seat {
                         drop(sender);
                         reporter.finish().await;
                         let (next, receiver) = watch::channel(progress(&now));
-                        (sender, reporter) = (next, Reporter::start(receiver, now.total, false));
+                        (sender, reporter) = (next, Reporter::start(receiver, now.total, None, false));
                     }
                     sender.send_replace(progress(&now));
                     (last, away) = (now, false);
