@@ -29,7 +29,7 @@ class Cluster:
         self.pods = [pod(resource) for resource in resources if pod(resource) is not None]
         self.namespaces = {resource["metadata"]["name"]: resource for resource in self.of("Namespace")}
         certificates = self.of("Certificate")
-        self.secrets = SECRETS | {certificate["spec"]["secretName"] for certificate in certificates}
+        self.secrets = SECRETS | {certificate["spec"].get("secretName") for certificate in certificates}
 
     def of(self, kind):
         return [resource for resource in self.resources if resource["kind"] == kind]

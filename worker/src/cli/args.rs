@@ -26,7 +26,8 @@ Examples:
 
 Exit codes: 0 all went well, 1 failure, or no answer for --give-up-after, 2 bad usage or refused by the coordinator,
 130 interrupted twice.
-The first SIGTERM or Ctrl-C takes no more tasks, finishes or hands back what runs within 25 s, and ends with 0.";
+The first SIGTERM or Ctrl-C takes no more tasks, finishes or hands back what runs within 25 s, and ends with 0;
+with --exit-when-done, before the sweep's end, with 143.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

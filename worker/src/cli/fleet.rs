@@ -50,9 +50,9 @@ fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Re
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
+    let (handle, shutdown) = ShutdownHandle::new();
     let ended = runtime.block_on(async {
-        let (handle, shutdown) = ShutdownHandle::new();
-        listen_for_signals(handle).context("cannot listen for signals")?;
+        listen_for_signals(handle.clone()).context("cannot listen for signals")?;
         let channel: Channel = endpoint.connect_lazy();
         anyhow::Ok(agent(channel, options, shutdown).await)
     })?;
@@ -68,7 +68,7 @@ fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Re
                 undelivered = summary.undelivered,
                 "done"
             );
-            Ok(Exit::Success)
+            Ok(if fleet.exit_when_done && handle.is_draining() { Exit::Drained } else { Exit::Success })
         }
         Err(AgentError::Refused { message }) => {
             eprintln!("error: refused by the coordinator: {message}");
