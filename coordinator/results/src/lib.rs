@@ -8,7 +8,7 @@
 //!   its content, which is verified before anything of it is decoded: a part that is torn or damaged is set aside.
 //! - `locks/`: kernel locks, which a crash does not leave behind. No guarantee rests on them: parts have unique names, and
 //!   of several rows of one id readers keep the same one.
-//! - `attempts/`: how many attempts count against tasks that have not ended (see [`Store::keep_strikes`]).
+//! - `attempts/`: what a later coordinator is to know beside the results (see [`Handover`]).
 //! - `.hedgesweep.json`: the name of the sweep that the output holds, and how its file was read; and `sweep.yaml`, the file
 //!   as it was given.
 //!
@@ -25,6 +25,7 @@ mod comparisons;
 mod decode;
 mod encode;
 mod error;
+mod handover;
 mod identity;
 mod index;
 mod location;
@@ -36,13 +37,13 @@ mod plan_table;
 mod schema;
 mod seal;
 mod store;
-mod strikes;
 mod table;
 mod tables;
 
 pub use batches::{Batches, CurveBatch, PathBatch, SampleBatch, TrainingBatch};
 pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled, WITHIN, Within};
 pub use error::StoreError;
+pub use handover::Handover;
 pub use identity::{FORMAT_VERSION, Footer, Reading, SweepFile, SweepIdentity, Versions};
 pub use index::{Index, Stored};
 pub use location::Location;

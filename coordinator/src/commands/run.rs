@@ -275,7 +275,7 @@ fn compute(
             // Several heartbeats fit into a lease: one may be lost.
             heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
-            strikes: store.with(|store| store.strikes())?,
+            handover: store.with(|store| store.inherit()),
             ..FleetOptions::default()
         };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;

@@ -3,25 +3,28 @@
 //! It owns the ledger, the planner, the calls that wait for tasks and the results that wait for the next part. The
 //! driver's loop tells it what happened and when, and does what [`Dispatcher::advance`] says.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::RunId;
 use engine::record::{Provenance, RunOutput};
 use proto::{Held, Reason, Verdict};
+use results::Handover;
 use sweep::Task;
 use sweep::ledger::{Decision, Event, FailureReason, Finish, Ledger, LedgerConfig, Millis, Phase, Reported, WorkerId};
 use sweep::plan::{Outcome, Planner};
 use tokio::sync::{mpsc, oneshot};
 
 use super::durations::Durations;
-use super::group::{Group, Part, Promise, Rhythm, Strikes, Waiter};
+use super::group::{Group, Kept, Part, Promise, Rhythm, Waiter};
+use super::keeper::{Keeper, Version};
 use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
 use super::pace::Pace;
 use super::pause::Pause;
 use super::progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
-use super::seam::{SinkError, TaskSource};
+use super::reunion::Reunion;
+use super::seam::TaskSource;
 
 /// Tasks are planned ahead for this many grants.
 const GRANTS_AHEAD: usize = 4;
@@ -55,8 +58,10 @@ pub struct Terms {
     pub farewell: Duration,
     /// The metric that the planner looks at.
     pub objective: Option<String>,
-    /// How many attempts count against tasks already.
-    pub strikes: BTreeMap<RunId, u16>,
+    /// What an earlier coordinator has left.
+    pub handover: Handover,
+    /// How long the workers that were at work then are waited for before any task is granted.
+    pub reunion: Duration,
     /// Which tasks are alike.
     pub arms: Arms,
 }
@@ -134,9 +139,13 @@ pub struct Dispatcher {
     next_backups: Millis,
     /// Strikes that are known of tasks that are not planned yet.
     known_strikes: BTreeMap<RunId, u16>,
-    /// The ledger's strikes, by the number of their changes, that are on their way to the store, and that are there.
-    strikes_storing: u64,
-    strikes_stored: u64,
+    /// Workers in processes of their own.
+    remote: BTreeSet<WorkerId>,
+    /// Workers of an earlier coordinator that have not come back.
+    reunion: Reunion,
+    /// What a later coordinator is to know, and how often it changed beside the ledger's strikes.
+    keeper: Keeper,
+    changes: u64,
     /// What has happened lately: when, what, and whether something went wrong.
     happenings: VecDeque<(Millis, String, bool)>,
 }
@@ -145,6 +154,15 @@ impl Dispatcher {
     /// A dispatcher of what the planner plans. Through `returns` it is told of grants that were not received; whoever has
     /// the other end passes it on to [`Dispatcher::control`].
     pub fn new(terms: Terms, planner: Box<dyn Planner + Send>, returns: mpsc::UnboundedSender<Control>) -> Dispatcher {
+        let workers = &terms.handover.workers;
+        if !workers.is_empty() {
+            tracing::warn!(
+                "the coordinator before did not end in order: for {:?} at most, no tasks are granted before its workers ({}) \
+                 have said what they hold",
+                terms.reunion,
+                workers.len()
+            );
+        }
         Dispatcher {
             ledger: Ledger::new(terms.ledger),
             planner,
@@ -166,9 +184,11 @@ impl Dispatcher {
             running_count: 0,
             durations: Durations::default(),
             next_backups: Millis(0),
-            known_strikes: terms.strikes.clone(),
-            strikes_storing: 0,
-            strikes_stored: 0,
+            known_strikes: terms.handover.strikes.clone(),
+            remote: BTreeSet::new(),
+            reunion: Reunion::of(terms.handover.workers.clone(), terms.reunion),
+            keeper: Keeper::inheriting(terms.handover.clone()),
+            changes: 0,
             happenings: VecDeque::new(),
             terms,
         }
@@ -177,12 +197,16 @@ impl Dispatcher {
     /// Takes in a call. Its answer may come later; a caller that is gone misses it.
     pub fn handle(&mut self, now: Millis, message: Message) {
         match message {
-            Message::Join { info, reply } => {
+            Message::Join { info, remote, reply } => {
                 let slots = info.slots;
                 let joined = self.ledger.join(now, info);
                 if let Ok(worker) = joined {
                     self.paces.insert(worker, Pace::new(slots));
                     self.slots += u64::from(slots);
+                    if remote {
+                        self.remote.insert(worker);
+                        self.changes += 1;
+                    }
                 }
                 if let Err(Ok(worker)) = reply.send(joined) {
                     self.ledger.leave(worker);
@@ -193,12 +217,15 @@ impl Dispatcher {
                     pace.asked(now);
                     self.largest_grant = self.largest_grant.max(pace.size());
                 }
+                // Whoever asks holds nothing, or has said what before.
+                self.came_back(worker);
                 self.lease(now, Parked { worker, max, reply });
             }
             Message::Heartbeat { worker, held, reply } => {
                 self.plan_up_to(held.iter().map(|held| held.run_id));
                 let attempts: Vec<(RunId, u32)> = held.iter().map(|held| (held.run_id, held.attempt)).collect();
                 let directives = self.ledger.heartbeat(now, worker, &attempts);
+                self.came_back(worker);
                 if directives.is_ok() && self.paces.contains_key(&worker) {
                     self.note_running(worker, held);
                 }
@@ -235,7 +262,8 @@ impl Dispatcher {
         }
     }
 
-    /// The part that was being stored is durable, or could not be stored.
+    /// The part that was being stored is durable, or could not be stored. What goes with it for a later coordinator is no
+    /// matter of the sweep.
     ///
     /// This is the one place that decides what follows from a broken store. If its state may pass, as a full disk does,
     /// the fleet pauses: no tasks are begun, results that were not acknowledged stay with their workers, which report them
@@ -243,9 +271,10 @@ impl Dispatcher {
     ///
     /// # Errors
     /// If the store will not recover.
-    pub fn part_ended(&mut self, now: Millis, ended: Result<(), SinkError>) -> Result<(), FleetError> {
+    pub fn part_ended(&mut self, now: Millis, kept: Kept) -> Result<(), FleetError> {
         let Some(Promise { receipts, waiters }) = self.storing.take() else { return Ok(()) };
-        if let Err(error) = ended {
+        if let Err(error) = kept.records {
+            self.keeper.put_off();
             receipts.into_iter().for_each(|(receipt, _)| self.ledger.store_failed(now, receipt));
             // Some of those who wait for the next part wait for this one too. All are to report again.
             self.group.promise.waiters.clear();
@@ -259,11 +288,11 @@ impl Dispatcher {
             );
             return Ok(());
         }
-        if self.pause.end() {
+        if !receipts.is_empty() && self.pause.end() {
             tracing::warn!("results can be stored again: the sweep goes on");
         }
-        self.strikes_stored = self.strikes_storing;
-        // What counts against tasks may have been all that there was to store.
+        self.keeper.ended(now, kept.handover);
+        // What is for a later coordinator may have been all that there was to store.
         self.parts += u64::from(!receipts.is_empty());
         for (receipt, metric) in receipts {
             if let Some(status) = self.ledger.stored(receipt)
@@ -288,6 +317,7 @@ impl Dispatcher {
         self.ledger.handle_timeout(now);
         self.plan()?;
         self.note_events(now);
+        self.end_reunion(now);
         self.serve_parked(now);
         self.back_up(now);
         let idle = {
@@ -302,14 +332,17 @@ impl Dispatcher {
                 self.group.promise.waiters.drain(..).for_each(Waiter::answer);
                 self.group.bytes = 0;
             }
-            due = self.group.due(now, self.last_part, idle, self.terms.rhythm).or_else(|| self.strikes_due(now));
+            due = self.group.due(now, self.last_part, idle, self.terms.rhythm);
+            due = due.or_else(|| self.handover_due(now, idle));
             // While the store is waited for, no part is due.
             due = due.map(|due| self.pause.lasts_until(now).map_or(due, |until| due.max(until)));
             if due.is_some_and(|due| due <= now) {
-                let (records, promise) = self.group.take(self.changed_strikes());
-                self.strikes_storing = self.ledger.strike_changes();
-                (self.storing, self.last_part) = (Some(promise), Some(now));
-                (part, due) = (Some(records), None);
+                due = None;
+                let handover = self.changed_handover(now);
+                if handover.is_some() || !self.group.is_empty() {
+                    let (records, promise) = self.group.take(handover);
+                    (self.storing, self.last_part, part) = (Some(promise), Some(now), Some(records));
+                }
             }
         }
         if part.is_none() && self.is_over() && self.farewell(now) {
@@ -317,8 +350,8 @@ impl Dispatcher {
         }
         let parting = self.ended.map(|ended| ended.after(self.terms.farewell));
         let backups = self.looks_for_backups().then_some(self.next_backups);
-        let paused = self.pause.lasts_until(now);
-        let wake = [self.ledger.poll_timeout(), due, parting, backups, paused].into_iter().flatten().min();
+        let (paused, reunion) = (self.pause.lasts_until(now), self.reunion.lasts_until());
+        let wake = [self.ledger.poll_timeout(), due, parting, backups, paused, reunion].into_iter().flatten().min();
         Ok(Step::Go { wake, part })
     }
 
@@ -381,7 +414,7 @@ impl Dispatcher {
             let _ = parked.reply.send(LeaseReply::Finished);
             return;
         }
-        if self.pause.lasts_until(now).is_some() && self.paces.contains_key(&parked.worker) {
+        if self.grants_nothing(now) && self.paces.contains_key(&parked.worker) {
             self.parked.push_back(parked);
             return;
         }
@@ -449,17 +482,58 @@ impl Dispatcher {
         self.running_count -= before.map_or(0, |before| before.len() as u64);
     }
 
-    /// When strikes that changed are to be stored, if nothing else is.
-    fn strikes_due(&self, now: Millis) -> Option<Millis> {
-        let changed = self.ledger.strike_changes() != self.strikes_stored;
-        changed.then(|| self.last_part.map_or(now, |last| last.after(self.terms.rhythm.interval)))
+    /// Whether no tasks are granted for now, whatever waits: the store is waited for, or workers of an earlier coordinator.
+    fn grants_nothing(&self, now: Millis) -> bool {
+        self.reunion.is_on() || self.pause.lasts_until(now).is_some()
     }
 
-    /// The strikes, if they are to be stored.
-    fn changed_strikes(&self) -> Option<Strikes> {
-        let changed = self.ledger.strike_changes() != self.strikes_stored;
+    /// A worker has said what it holds.
+    fn came_back(&mut self, worker: WorkerId) {
+        if self.reunion.is_on()
+            && let Some(info) = self.ledger.worker(worker)
+            && self.reunion.came(&info.to_string())
+        {
+            self.changes += 1;
+        }
+    }
+
+    /// Waits no longer for workers that must have come back by now.
+    fn end_reunion(&mut self, now: Millis) {
+        let missing = self.reunion.missing(now);
+        if !missing.is_empty() {
+            self.changes += 1;
+            let names: Vec<&str> = missing.iter().take(5).map(String::as_str).collect();
+            let more = if missing.len() > names.len() { ", …" } else { "" };
+            let what = format!("workers of the coordinator before have not come back: {}{more}", names.join(", "));
+            tracing::warn!(count = missing.len(), "{what}");
+            self.happened(now, true, what);
+        }
+    }
+
+    /// Which state of what a later coordinator is to know this is.
+    fn version(&self) -> Version {
+        Version { strikes: self.ledger.strike_changes(), others: self.changes, settled: self.is_settled() }
+    }
+
+    /// When what a later coordinator is to know is to be stored, if nothing else is.
+    fn handover_due(&self, now: Millis, idle: bool) -> Option<Millis> {
+        let due = self.last_part.filter(|_| !idle).map_or(now, |last| last.after(self.terms.rhythm.interval));
+        self.keeper.due(now, self.version(), due)
+    }
+
+    /// What a later coordinator is to know, if that is to be stored.
+    fn changed_handover(&mut self, now: Millis) -> Option<Handover> {
+        let version = self.version();
+        self.keeper.due(now, version, now).filter(|due| *due <= now)?;
         let known = self.known_strikes.iter().map(|(run_id, strikes)| (*run_id, *strikes));
-        changed.then(|| known.chain(self.ledger.strikes()).collect())
+        // What is being stored has ended when this is: its record goes before.
+        let open = self.ledger.strikes().filter(|(run_id, _)| self.ledger.phase(*run_id) != Some(Phase::Storing));
+        let strikes = known.chain(open).collect();
+        // When all work has ended nobody holds anything.
+        let remote = self.remote.iter().filter(|_| !version.settled);
+        let names = remote.filter_map(|worker| Some(self.ledger.worker(*worker)?.to_string()));
+        let workers = names.chain(self.reunion.awaited().cloned()).collect();
+        self.keeper.begin(version, Handover { strikes, workers })
     }
 
     /// Answers the calls that wait, first come, first served.
@@ -469,7 +543,7 @@ impl Dispatcher {
         }
         // As many as there are now: who cannot be served is parked again behind them.
         for _ in 0..self.parked.len() {
-            let nothing_to_grant = self.ledger.counts().queued == 0 || self.pause.lasts_until(now).is_some();
+            let nothing_to_grant = self.ledger.counts().queued == 0 || self.grants_nothing(now);
             if nothing_to_grant && !self.no_more_tasks() {
                 break;
             }
@@ -583,6 +657,10 @@ impl Dispatcher {
         if self.planner.is_exhausted() {
             self.planned = true;
             self.ledger.close();
+            // What is left is of tasks that have ended, or are in no plan any more.
+            if !std::mem::take(&mut self.known_strikes).is_empty() {
+                self.changes += 1;
+            }
         }
         any
     }
@@ -646,6 +724,9 @@ impl Dispatcher {
             self.slots -= u64::from(slots);
         }
         self.told.remove(&worker);
+        if self.remote.remove(&worker) {
+            self.changes += 1;
+        }
         self.running_count -= self.running.remove(&worker).map_or(0, |held| held.len() as u64);
     }
 
@@ -653,10 +734,15 @@ impl Dispatcher {
         self.ledger.is_draining() || self.ledger.is_finished()
     }
 
-    /// Nothing will happen any more.
+    /// All work has ended.
+    fn is_settled(&self) -> bool {
+        self.ledger.is_finished() || self.ledger.is_draining() && self.ledger.is_settled()
+    }
+
+    /// Nothing will happen any more, and a later coordinator will know of nothing that is past.
     fn is_over(&self) -> bool {
-        let settled = self.ledger.is_finished() || self.ledger.is_draining() && self.ledger.is_settled();
-        settled && self.group.is_empty() && self.storing.is_none()
+        let stored = self.group.is_empty() && self.storing.is_none() && self.keeper.is_settled(self.version());
+        self.is_settled() && stored
     }
 
     /// Whether every worker knows that it is over, or had time enough to ask.

@@ -16,11 +16,13 @@ mod fingerprint;
 mod gate;
 mod group;
 mod guard;
+mod keeper;
 mod lobby;
 pub mod message;
 mod pace;
 mod pause;
 mod progress;
+mod reunion;
 mod seam;
 mod server;
 mod service;
@@ -28,22 +30,22 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::RunId;
 use sweep::ledger::LedgerConfig;
 use sweep::plan::Planner;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use worker::agent::Backoff;
 
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Tls};
-pub use group::{Part, Rhythm, Strikes};
+pub use group::{Kept, Part, Rhythm};
 pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
+pub use results::Handover;
 pub use seam::{Sink, SinkError, TaskSource};
 pub use server::Connector;
 pub use shape::Shape;
@@ -68,8 +70,9 @@ pub struct FleetOptions {
     pub max_attempts: u16,
     /// How long an attempt may run before it is ended and counts against its task.
     pub task_timeout: Option<Duration>,
-    /// How many attempts count against tasks by what an earlier coordinator kept ([`Sink::keep_strikes`]).
-    pub strikes: HashMap<RunId, u16>,
+    /// What an earlier coordinator has left ([`Sink::hand_over`]): how many attempts count against tasks, and who may hold
+    /// results of them.
+    pub handover: Handover,
     /// How many workers are admitted.
     pub max_workers: usize,
     /// Where remote workers are admitted, and how they are told from strangers.
@@ -98,7 +101,7 @@ impl Default for FleetOptions {
             heartbeat_interval: ledger.heartbeat_interval,
             max_attempts: ledger.max_attempts,
             task_timeout: None,
-            strikes: HashMap::new(),
+            handover: Handover::default(),
             max_workers: ledger.max_workers,
             listen: None,
             // Less would refuse single runs that record all their samples.
@@ -171,7 +174,9 @@ impl FleetOptions {
             rhythm: Rhythm { interval: self.store_interval, bytes: self.store_bytes, records: self.store_records },
             farewell: self.farewell,
             objective: self.objective.clone(),
-            strikes: self.strikes.clone().into_iter().collect(),
+            handover: self.handover.clone(),
+            // A worker that lives notices with its next heartbeat, and tries again at least so often.
+            reunion: self.heartbeat_interval + Backoff::default().longest,
             arms,
         }
     }

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::fingerprint::fingerprint;
+use super::lobby::Guest;
 use super::message::{Content, Delivered, LeaseReply, Message};
 use super::seam::TaskSource;
 use super::shape::Shape;
@@ -171,11 +172,13 @@ fn not_stored() -> Status {
 #[tonic::async_trait]
 impl v1::fleet_server::Fleet for Service {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
+        // Whoever comes through the gate. Embedded workers come another way, and end with this process.
+        let remote = request.extensions().get::<Arc<Guest>>().is_some();
         let request = request.into_inner();
         proto::check_versions(&request)?;
         let Hello { host, name, slots, .. } = Hello::try_from(request)?;
         let info = WorkerInfo { host, name, slots };
-        let joined = self.ask(|reply| Message::Join { info, reply }).await?;
+        let joined = self.ask(|reply| Message::Join { info, remote, reply }).await?;
         let WorkerId(worker_id) = joined.map_err(|full| Status::resource_exhausted(full.to_string()))?;
         Ok(Response::new(
             Welcome {
