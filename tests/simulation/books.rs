@@ -210,6 +210,7 @@ impl Books {
                 Reason::TimedOut => "timed out",
                 Reason::HandedBack => "handed back",
             },
+            Content::Incomplete(_) => "incomplete",
             Content::Invalid(_) => "unavailable",
         };
         self.see(index, Some(worker), event);

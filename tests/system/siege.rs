@@ -1,9 +1,11 @@
 //! A fleet among bad clients.
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use hedgesweep_tests::siege::{Nuisance, Siege};
+use hedgesweep_tests::siege::{Nuisance, Siege, processor_time};
 use hedgesweep_tests::{Background, Sandbox, repository, table};
 
 /// A coordinator of the sweep that does nothing, of so many tasks, that leaves the work to others; and where it listens.
@@ -49,32 +51,79 @@ fn bad_clients_do_not_break_a_guarded_coordinator() {
     survives(&["--token-file", "token"]);
 }
 
+/// One sweep, from the worker's start to its end.
+#[derive(Clone, Copy)]
+struct Passage {
+    took: Duration,
+    /// Processor time of the coordinator.
+    coordinator: Duration,
+    /// Processor time of the bad clients, and how many connections they made.
+    besieger: Duration,
+    connections: u64,
+}
+
+/// How long a sweep of so many tasks takes while so many bad clients are at work.
+fn passage(tasks: usize, clients: usize) -> Passage {
+    let sandbox = Sandbox::new();
+    sandbox.write("token", "0123456789abcdef0123456789abcdef");
+    let (mut coordinator, address) = coordinator(&sandbox, tasks, &["--token-file", "token"]);
+    let mut besieger = Background::start({
+        let mut command = sandbox.command("besieger", [address.to_string(), clients.to_string()]);
+        command.stdin(Stdio::piped());
+        command
+    });
+    let mut said = BufReader::new(besieger.child().stdout.take().unwrap()).lines();
+    assert_eq!(said.next().unwrap().unwrap(), "all have come");
+    let pids = [coordinator.child().id(), besieger.child().id()];
+    let spent = || pids.map(|pid| processor_time(pid).unwrap_or_default());
+    let url = format!("http://{address}");
+    let (before, began) = (spent(), Instant::now());
+    let flags = ["--token-file", "token", "--slots", "2", "--exit-when-done"];
+    sandbox.worker(["--coordinator", &url].iter().chain(&flags)).expect_code(0);
+    let (took, after) = (began.elapsed(), spent());
+    drop(besieger.child().stdin.take());
+    let connections = said.next().unwrap().unwrap().parse().unwrap();
+    coordinator.wait().expect_code(0);
+    Passage { took, coordinator: after[0] - before[0], besieger: after[1] - before[1], connections }
+}
+
 /// `cargo test --release --workspace --test system -- --ignored --nocapture throughput`
+///
+/// What the clients cost themselves comes on top of what they cost the coordinator, since they run on the same machine: both
+/// are said, in processor time.
 #[test]
 #[ignore = "a measurement: it says how much a thousand bad clients slow a sweep, and means nothing on a busy machine"]
 fn throughput_under_siege() {
     const TASKS: usize = 200_000;
-    let took = |clients: usize| -> Duration {
-        let sandbox = Sandbox::new();
-        sandbox.write("token", "0123456789abcdef0123456789abcdef");
-        let (coordinator, address) = coordinator(&sandbox, TASKS, &["--token-file", "token"]);
-        let siege = Siege::lay(address, clients);
-        while siege.connections() < clients as u64 {
-            std::thread::yield_now();
-        }
-        let url = format!("http://{address}");
-        let began = Instant::now();
-        let flags = ["--token-file", "token", "--slots", "2", "--exit-when-done"];
-        sandbox.worker(["--coordinator", &url].iter().chain(&flags)).expect_code(0);
-        let took = began.elapsed();
-        println!("{clients} bad clients: {TASKS} tasks in {took:.2?}, {} connections", siege.connections());
-        siege.raise();
-        coordinator.wait().expect_code(0);
-        took
-    };
     // In turns, so that a machine that is busy for a while is so for both.
-    let rounds: Vec<(Duration, Duration)> = (0..3).map(|_| (took(0), took(1_000))).collect();
-    let mut ratios: Vec<f64> = rounds.iter().map(|(calm, siege)| siege.as_secs_f64() / calm.as_secs_f64()).collect();
-    ratios.sort_by(f64::total_cmp);
-    println!("time under siege over time in peace, median of three rounds: {:.3}", ratios[1]);
+    let rounds: Vec<(Passage, Passage)> = (0..3).map(|_| (passage(TASKS, 0), passage(TASKS, 1_000))).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    for (peace, siege) in &rounds {
+        println!(
+            "peace: {TASKS} tasks in {:.2?}, of which the coordinator took {:.2?} of processor time",
+            peace.took, peace.coordinator
+        );
+        println!(
+            "siege: {TASKS} tasks in {:.2?}, coordinator {:.2?}, bad clients {:.2?}, {} connections, {:.0} a second",
+            siege.took,
+            siege.coordinator,
+            siege.besieger,
+            siege.connections,
+            siege.connections as f64 / siege.took.as_secs_f64()
+        );
+    }
+    let median = |what: &dyn Fn(&(Passage, Passage)) -> f64| {
+        let mut values: Vec<f64> = rounds.iter().map(what).collect();
+        values.sort_by(f64::total_cmp);
+        values[1]
+    };
+    let seconds = |duration: Duration| duration.as_secs_f64();
+    let share = |time: f64, siege: &Passage| 100.0 * time / (cores * seconds(siege.took));
+    println!("medians of three rounds:");
+    let ratio = median(&|(peace, siege)| seconds(siege.took) / seconds(peace.took));
+    println!("time under siege over time in peace, the clients on the same {cores} cores: {ratio:.3}");
+    let extra = median(&|(peace, siege)| share(seconds(siege.coordinator) - seconds(peace.coordinator), siege));
+    println!("what the coordinator spends on them, of all processor time: {extra:.1}%");
+    let own = median(&|(_, siege)| share(seconds(siege.besieger), siege));
+    println!("what the clients spend themselves, of all processor time: {own:.1}%");
 }

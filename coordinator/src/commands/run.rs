@@ -44,6 +44,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let location: Location = out.parse().or_exit(Exit::Usage)?;
     let identity = identity(&spec, text.clone(), &args.set);
     let store = Store::open(&location, &identity, Access::Write)?;
+    // The fleet binds it again.
+    gate.as_ref().map(free_address).transpose()?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     keep_blobs(&location, &blobs)?;
@@ -110,9 +112,12 @@ impl Drop for Background {
 
 /// Refuses what is known to fail before anything is written.
 fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Failure> {
-    if let Some(address) = gate.map(Gate::address) {
-        // The fleet binds it again, when there is an output to write to.
-        TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
+    if let Some(gate) = gate {
+        match free_address(gate) {
+            // Whoever has it may be at work on this very output, and then the lock says it better.
+            Err(FleetError::Listen { error, .. }) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            other => other?,
+        }
     }
     if let Some(address) = args.dashboard {
         dashboard::bind(address)?;
@@ -122,6 +127,12 @@ fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Fai
         return Err(error).or_exit(Exit::Usage);
     }
     Ok(())
+}
+
+/// Whether a gate's address can be had.
+fn free_address(gate: &Gate) -> Result<(), FleetError> {
+    let address = gate.address();
+    TcpListener::bind(address).map(drop).map_err(|error| FleetError::Listen { address, error })
 }
 
 /// Opens the output of a sweep.

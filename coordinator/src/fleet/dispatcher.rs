@@ -596,6 +596,9 @@ impl Dispatcher {
                 let output = RunOutput::failed("", failure.provenance);
                 (Reported::Failed { reason, message: failure.message }, Some(output), Verdict::Noted)
             }
+            Content::Incomplete(message) => {
+                (Reported::Failed { reason: FailureReason::Incomplete, message }, None, Verdict::Invalid)
+            }
             Content::Invalid(problem) => {
                 let message = format!("its report makes no sense: {problem}");
                 (Reported::Failed { reason: FailureReason::Unavailable, message }, None, Verdict::Invalid)

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use engine::record::RunOutput;
 use engine::RunRecord;
+use engine::record::RunOutput;
 use proto::Verdict;
 use results::Handover;
 use sweep::Task;

@@ -93,6 +93,8 @@ pub enum Content {
     },
     /// No result.
     Failure(Failure),
+    /// A result that lacks some of what is recorded.
+    Incomplete(String),
     /// Something that no worker should say.
     Invalid(String),
 }

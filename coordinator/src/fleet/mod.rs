@@ -22,6 +22,7 @@ pub mod message;
 mod pace;
 mod pause;
 mod progress;
+mod record;
 mod reunion;
 mod seam;
 mod server;
@@ -29,6 +30,7 @@ mod service;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
