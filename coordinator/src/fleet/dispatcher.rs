@@ -3,49 +3,33 @@
 //! It owns the ledger, the planner, the calls that wait for tasks and the results that wait for the next part. The
 //! driver's loop tells it what happened and when, and does what [`Dispatcher::advance`] says.
 
+mod chronicle;
+mod grants;
+mod planning;
+mod reports;
+mod succession;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use engine::RunId;
-use engine::record::{Provenance, RunOutput};
-use proto::{Held, Reason, Verdict};
+use proto::Held;
 use results::Handover;
 use sweep::Task;
-use sweep::ledger::{Decision, Event, FailureReason, Finish, Ledger, LedgerConfig, Millis, Phase, Reported, WorkerId};
+use sweep::ledger::{FailureReason, Ledger, LedgerConfig, Millis, Reported, WorkerId};
 use sweep::plan::{Outcome, Planner};
 use tokio::sync::{mpsc, oneshot};
 
 use super::durations::Durations;
-use super::group::{Group, Kept, Part, Promise, Rhythm, Waiter};
-use super::keeper::{Keeper, Version};
-use super::message::{Content, Control, Delivered, LeaseReply, Message, Parcel};
+use super::group::{Group, Part, Promise, Rhythm, Waiter};
+use super::keeper::Keeper;
+use super::message::{Control, LeaseReply, Message};
 use super::pace::Pace;
 use super::pause::Pause;
-use super::progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
+use super::progress::{FleetError, Progress, Summary};
 use super::reunion::Reunion;
 use super::seam::TaskSource;
-
-/// Tasks are planned ahead for this many grants.
-const GRANTS_AHEAD: usize = 4;
-
-/// And at least this many: planning a few more costs less than asking often.
-const LEAST_AHEAD: u64 = 64;
-
-/// Tasks are planned so many at a time while one of them is looked for.
-const SEARCHED_AT_A_TIME: u64 = 4096;
-
-/// How often to look for tasks that are slow enough for a backup.
-const BACKUP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A task is slow if its lease is older than this, and than twice the 95th percentile of its arm.
-const SLOW: Duration = Duration::from_secs(10);
-
-/// So many happenings are kept for those who look on.
-const HAPPENINGS: usize = 50;
-
-/// Nobody looks through more workers than these.
-const ROSTER_WORKERS: usize = 1000;
 
 /// What the dispatcher goes by.
 #[derive(Clone, Debug)]
@@ -262,49 +246,6 @@ impl Dispatcher {
         }
     }
 
-    /// The part that was being stored is durable, or could not be stored. What goes with it for a later coordinator is no
-    /// matter of the sweep.
-    ///
-    /// This is the one place that decides what follows from a broken store. If its state may pass, as a full disk does,
-    /// the fleet pauses: no tasks are begun, results that were not acknowledged stay with their workers, which report them
-    /// again, and whatever comes is tried again after a while. Otherwise, or if it was to end anyway, it ends.
-    ///
-    /// # Errors
-    /// If the store will not recover.
-    pub fn part_ended(&mut self, now: Millis, kept: Kept) -> Result<(), FleetError> {
-        let Some(Promise { receipts, waiters }) = self.storing.take() else { return Ok(()) };
-        if let Err(error) = kept.records {
-            self.keeper.put_off();
-            receipts.into_iter().for_each(|(receipt, _)| self.ledger.store_failed(now, receipt));
-            // Some of those who wait for the next part wait for this one too. All are to report again.
-            self.group.promise.waiters.clear();
-            if !error.is_transient() || self.ledger.is_draining() {
-                return Err(error.into());
-            }
-            let wait = self.pause.begin(now);
-            tracing::warn!(
-                "results cannot be stored: {error}; the sweep pauses and tries again in {wait:?}; nothing is lost, the \
-                 workers keep what they have finished"
-            );
-            return Ok(());
-        }
-        if !receipts.is_empty() && self.pause.end() {
-            tracing::warn!("results can be stored again: the sweep goes on");
-        }
-        self.keeper.ended(now, kept.handover);
-        // What is for a later coordinator may have been all that there was to store.
-        self.parts += u64::from(!receipts.is_empty());
-        for (receipt, metric) in receipts {
-            if let Some(status) = self.ledger.stored(receipt)
-                && !self.planned
-            {
-                self.outcomes.push(Outcome { task: receipt.task(), status, metric });
-            }
-        }
-        waiters.into_iter().for_each(Waiter::answer);
-        Ok(())
-    }
-
     /// Does whatever is due, and says what the driver is to do.
     ///
     /// # Errors
@@ -374,28 +315,6 @@ impl Dispatcher {
         self.running.iter().flat_map(|(worker, held)| held.iter().map(|held| (*worker, held)))
     }
 
-    /// Who works, and what has happened lately.
-    pub fn roster(&self, now: Millis) -> Roster {
-        let workers = self.ledger.by_silence().take(ROSTER_WORKERS).map(|(_, info, leases, heard)| WorkerState {
-            name: info.to_string(),
-            slots: info.slots,
-            leases,
-            silence: now.since(heard),
-        });
-        let happenings = self.happenings.iter().map(|(moment, what, bad)| Happening {
-            ago: now.since(*moment),
-            what: what.clone(),
-            bad: *bad,
-        });
-        Roster {
-            at: None,
-            workers: workers.collect(),
-            lease_ttl: self.terms.ledger.lease_ttl,
-            heartbeat_interval: self.terms.ledger.heartbeat_interval,
-            happenings: happenings.collect(),
-        }
-    }
-
     /// How it ended.
     pub fn summary(&self) -> Summary {
         Summary { counts: self.ledger.counts(), finished: self.ledger.is_finished(), parts: self.parts }
@@ -406,320 +325,11 @@ impl Dispatcher {
         &self.ledger
     }
 
-    fn lease(&mut self, now: Millis, parked: Parked) {
-        if self.no_more_tasks() {
-            if self.paces.contains_key(&parked.worker) {
-                self.told.insert(parked.worker);
-            }
-            let _ = parked.reply.send(LeaseReply::Finished);
-            return;
-        }
-        if self.grants_nothing(now) && self.paces.contains_key(&parked.worker) {
-            self.parked.push_back(parked);
-            return;
-        }
-        let pace = self.paces.get(&parked.worker).copied().unwrap_or_else(|| Pace::new(1));
-        let grant = pace.grant(self.ledger.counts().queued, self.slots).min(parked.max);
-        match self.ledger.lease(now, parked.worker, grant) {
-            Err(unknown) => {
-                let _ = parked.reply.send(LeaseReply::Unknown(unknown));
-            }
-            Ok(leases) if leases.is_empty() => self.parked.push_back(parked),
-            Ok(leases) => {
-                if let Some(pace) = self.paces.get_mut(&parked.worker) {
-                    pace.granted(now);
-                }
-                let parcel = Parcel { worker: parked.worker, leases, returns: self.returns.clone() };
-                let _ = parked.reply.send(LeaseReply::Granted(parcel));
-            }
-        }
-    }
-
-    /// Whether there are workers with nothing to do and tasks that others are slow with.
-    fn looks_for_backups(&self) -> bool {
-        let counts = self.ledger.counts();
-        !self.parked.is_empty() && counts.queued == 0 && counts.leased > 0 && !self.no_more_tasks()
-    }
-
-    /// Has workers that have nothing to do run the tasks that others are slowest with.
-    fn back_up(&mut self, now: Millis) {
-        if !self.looks_for_backups() || now < self.next_backups || self.pause.is_on() {
-            return;
-        }
-        self.next_backups = now.after(BACKUP_INTERVAL);
-        let is_slow = |task: Task, age: Duration| {
-            let p95 = if age < SLOW { None } else { self.durations.p95((self.terms.arms.0)(task)) };
-            p95.is_some_and(|p95| age > p95.saturating_mul(2))
-        };
-        let mut slow = self.ledger.slow(now, is_slow);
-        for Parked { worker, max, reply } in std::mem::take(&mut self.parked) {
-            let slots = self.ledger.worker(worker).map_or(0, |info| info.slots as usize);
-            let mut leases = Vec::new();
-            if !reply.is_closed() {
-                slow.retain(|&(run_id, holder)| {
-                    if leases.len() >= slots.min(max) || holder == worker {
-                        return true;
-                    }
-                    let granted = self.ledger.back_up(now, worker, run_id).ok().flatten();
-                    leases.extend(granted);
-                    granted.is_none()
-                });
-            }
-            if leases.is_empty() {
-                self.parked.push_back(Parked { worker, max, reply });
-            } else {
-                tracing::info!(%worker, count = leases.len(), "slow tasks are given to a second worker");
-                let parcel = Parcel { worker, leases, returns: self.returns.clone() };
-                let _ = reply.send(LeaseReply::Granted(parcel));
-            }
-        }
-    }
-
     fn note_running(&mut self, worker: WorkerId, mut held: Vec<Held>) {
         held.retain(|held| held.epochs > 0);
         self.running_count += held.len() as u64;
         let before = if held.is_empty() { self.running.remove(&worker) } else { self.running.insert(worker, held) };
         self.running_count -= before.map_or(0, |before| before.len() as u64);
-    }
-
-    /// Whether no tasks are granted for now, whatever waits: the store is waited for, or workers of an earlier coordinator.
-    fn grants_nothing(&self, now: Millis) -> bool {
-        self.reunion.is_on() || self.pause.lasts_until(now).is_some()
-    }
-
-    /// A worker has said what it holds.
-    fn came_back(&mut self, worker: WorkerId) {
-        if self.reunion.is_on()
-            && let Some(info) = self.ledger.worker(worker)
-            && self.reunion.came(&info.to_string())
-        {
-            self.changes += 1;
-        }
-    }
-
-    /// Waits no longer for workers that must have come back by now.
-    fn end_reunion(&mut self, now: Millis) {
-        let missing = self.reunion.missing(now);
-        if !missing.is_empty() {
-            self.changes += 1;
-            let names: Vec<&str> = missing.iter().take(5).map(String::as_str).collect();
-            let more = if missing.len() > names.len() { ", …" } else { "" };
-            let what = format!("workers of the coordinator before have not come back: {}{more}", names.join(", "));
-            tracing::warn!(count = missing.len(), "{what}");
-            self.happened(now, true, what);
-        }
-    }
-
-    /// Which state of what a later coordinator is to know this is.
-    fn version(&self) -> Version {
-        Version { strikes: self.ledger.strike_changes(), others: self.changes, settled: self.is_settled() }
-    }
-
-    /// When what a later coordinator is to know is to be stored, if nothing else is.
-    fn handover_due(&self, now: Millis, idle: bool) -> Option<Millis> {
-        let due = self.last_part.filter(|_| !idle).map_or(now, |last| last.after(self.terms.rhythm.interval));
-        self.keeper.due(now, self.version(), due)
-    }
-
-    /// What a later coordinator is to know, if that is to be stored.
-    fn changed_handover(&mut self, now: Millis) -> Option<Handover> {
-        let version = self.version();
-        self.keeper.due(now, version, now).filter(|due| *due <= now)?;
-        let known = self.known_strikes.iter().map(|(run_id, strikes)| (*run_id, *strikes));
-        // What is being stored has ended when this is: its record goes before.
-        let open = self.ledger.strikes().filter(|(run_id, _)| self.ledger.phase(*run_id) != Some(Phase::Storing));
-        let strikes = known.chain(open).collect();
-        // When all work has ended nobody holds anything.
-        let remote = self.remote.iter().filter(|_| !version.settled);
-        let names = remote.filter_map(|worker| Some(self.ledger.worker(*worker)?.to_string()));
-        let workers = names.chain(self.reunion.awaited().cloned()).collect();
-        self.keeper.begin(version, Handover { strikes, workers })
-    }
-
-    /// Answers the calls that wait, first come, first served.
-    fn serve_parked(&mut self, now: Millis) {
-        if self.parked.len() > 2 * self.ledger.worker_count() {
-            self.parked.retain(|parked| !parked.reply.is_closed());
-        }
-        // As many as there are now: who cannot be served is parked again behind them.
-        for _ in 0..self.parked.len() {
-            let nothing_to_grant = self.ledger.counts().queued == 0 || self.grants_nothing(now);
-            if nothing_to_grant && !self.no_more_tasks() {
-                break;
-            }
-            let Some(parked) = self.parked.pop_front() else { break };
-            if !parked.reply.is_closed() {
-                self.lease(now, parked);
-            }
-        }
-    }
-
-    fn report(
-        &mut self,
-        worker: WorkerId,
-        reports: Vec<Delivered>,
-        bytes: usize,
-        reply: oneshot::Sender<Vec<Verdict>>,
-    ) {
-        self.plan_up_to(reports.iter().map(|report| report.run_id));
-        let mut waits = false;
-        let mut verdicts = Vec::with_capacity(reports.len());
-        for report in reports {
-            let (verdict, waiting) = self.report_one(worker, report);
-            verdicts.push(verdict);
-            waits |= waiting;
-        }
-        if waits {
-            self.group.bytes += bytes;
-            self.group.promise.waiters.push(Waiter { reply, verdicts });
-        } else {
-            let _ = reply.send(verdicts);
-        }
-    }
-
-    /// The verdict on a report, and whether it is to be kept back until the next part is durable.
-    fn report_one(&mut self, worker: WorkerId, report: Delivered) -> (Verdict, bool) {
-        let Delivered { run_id, attempt, content } = report;
-        let (reported, output, verdict) = match content {
-            Content::Result { output, fingerprint } => match Finish::new(output.status, fingerprint) {
-                Some(finish) => (Reported::Finished(finish), Some(output), Verdict::Duplicate),
-                None => return (Verdict::Invalid, false),
-            },
-            Content::Failure(failure) => {
-                let reason = match failure.reason {
-                    Reason::Panic => FailureReason::Panic,
-                    Reason::Refused => FailureReason::Refused,
-                    Reason::Unavailable => FailureReason::Unavailable,
-                    Reason::HandedBack => FailureReason::HandedBack,
-                    Reason::TimedOut => FailureReason::TimedOut,
-                };
-                let output = RunOutput::failed("", failure.provenance);
-                (Reported::Failed { reason, message: failure.message }, Some(output), Verdict::Noted)
-            }
-            Content::Incomplete(message) => {
-                (Reported::Failed { reason: FailureReason::Incomplete, message }, None, Verdict::Invalid)
-            }
-            Content::Invalid(problem) => {
-                let message = format!("its report makes no sense: {problem}");
-                (Reported::Failed { reason: FailureReason::Unavailable, message }, None, Verdict::Invalid)
-            }
-        };
-        let failed_elsewhere = || RunOutput::failed("", provenance(attempt));
-        match self.ledger.report(worker, run_id, attempt, reported) {
-            Decision::Store(receipt) => {
-                let output = output.unwrap_or_else(failed_elsewhere);
-                if let Some(time) = time_taken(&output.provenance) {
-                    self.durations.add((self.terms.arms.0)(receipt.task()), time);
-                }
-                let metric = self.terms.objective.as_deref().and_then(|name| output.metrics.get(name));
-                self.group.add(receipt, metric, output);
-                (Verdict::Stored, true)
-            }
-            Decision::GiveUp { receipt, message } => {
-                tracing::warn!(%run_id, attempt, "task failed: {message}");
-                let mut output = output.unwrap_or_else(failed_elsewhere);
-                output.error = Some(message);
-                self.group.add(receipt, None, output);
-                (verdict, true)
-            }
-            Decision::Wait => (verdict, true),
-            // The first result may still be on its way to the store.
-            Decision::Conflict => (Verdict::Duplicate, self.ledger.phase(run_id) == Some(Phase::Storing)),
-            Decision::Duplicate | Decision::Retry | Decision::Stale => (verdict, false),
-            Decision::Unknown => (Verdict::Unknown, false),
-        }
-    }
-
-    /// Keeps the ledger supplied, a few grants ahead.
-    fn plan(&mut self) -> Result<(), FleetError> {
-        if self.planned || self.ledger.is_draining() {
-            return Ok(());
-        }
-        let ahead = ((self.largest_grant * GRANTS_AHEAD) as u64).max(LEAST_AHEAD).max(2 * self.slots);
-        let mut nothing = false;
-        while self.ledger.counts().queued < ahead && !nothing {
-            nothing = !self.plan_more(2 * ahead - self.ledger.counts().queued);
-            if self.planned {
-                return Ok(());
-            }
-        }
-        let waits_for_nothing = nothing && self.ledger.counts().queued == 0 && self.ledger.is_settled();
-        if waits_for_nothing { Err(FleetError::Stuck { ended: self.ledger.counts().ended() }) } else { Ok(()) }
-    }
-
-    /// Plans at most `limit` tasks more. Whether there were any.
-    fn plan_more(&mut self, limit: u64) -> bool {
-        let tasks = self.planner.next(&self.outcomes, usize::try_from(limit).unwrap_or(usize::MAX));
-        self.outcomes.clear();
-        let any = !tasks.is_empty();
-        for task in tasks {
-            // Known tasks are no harm: a planner need not remember what it said.
-            let strikes = self.known_strikes.remove(&task.run_id).unwrap_or(0);
-            self.ledger.submit_with_strikes(task, strikes);
-        }
-        if self.planner.is_exhausted() {
-            self.planned = true;
-            self.ledger.close();
-            // What is left is of tasks that have ended, or are in no plan any more.
-            if !std::mem::take(&mut self.known_strikes).is_empty() {
-                self.changes += 1;
-            }
-        }
-        any
-    }
-
-    /// Plans on until these tasks are known, or there is nothing more to plan: a worker that has outlived another coordinator
-    /// holds, and has finished, tasks that this one has not come to yet, and what it delivers must not pass for nobody's.
-    fn plan_up_to(&mut self, run_ids: impl IntoIterator<Item = RunId>) {
-        for run_id in run_ids {
-            while !self.planned && self.ledger.phase(run_id).is_none() && self.plan_more(SEARCHED_AT_A_TIME) {}
-        }
-    }
-
-    /// Logs what has happened, and takes over what has to be stored without anybody having reported it.
-    fn note_events(&mut self, now: Millis) {
-        while let Some(event) = self.ledger.poll_event() {
-            match event {
-                Event::WorkerJoined { worker, info } => {
-                    tracing::info!(%worker, slots = info.slots, "worker {info} joined");
-                    self.happened(now, false, format!("worker {info} joined"));
-                }
-                Event::WorkerLeft { worker, info, leases } => {
-                    self.forget(worker, info.slots);
-                    tracing::info!(%worker, leases, "worker {info} left");
-                    self.happened(now, false, format!("worker {info} left"));
-                }
-                Event::WorkerLost { worker, info, leases, silence } => {
-                    self.forget(worker, info.slots);
-                    tracing::warn!(%worker, leases, "worker {info} is lost: not heard of for {silence:?}");
-                    let what = format!("worker {info} is lost, and {leases} of its tasks are tried again");
-                    self.happened(now, true, what);
-                }
-                Event::LeaseLost { run_id, attempt, worker, strikes } => {
-                    tracing::warn!(%run_id, attempt, %worker, strikes, "a lease was lost, the task is tried again");
-                }
-                Event::GaveUp { receipt, attempt, message } => {
-                    tracing::warn!(run_id = %receipt.task().run_id, attempt, "task failed: {message}");
-                    self.happened(now, true, format!("task {} failed: {message}", receipt.task().run_id));
-                    self.group.add(receipt, None, RunOutput::failed(message, provenance(attempt)));
-                }
-                Event::Conflict { run_id, worker } => {
-                    tracing::error!(
-                        %run_id, %worker,
-                        "two results of one run differ: equal ids did not give equal numbers; the first one is kept"
-                    );
-                    self.happened(now, true, format!("two results of run {run_id} differ; the first one is kept"));
-                }
-            }
-        }
-    }
-
-    /// Remembers what has happened for those who look on.
-    fn happened(&mut self, now: Millis, bad: bool, what: String) {
-        if self.happenings.len() == HAPPENINGS {
-            self.happenings.pop_front();
-        }
-        self.happenings.push_back((now, what, bad));
     }
 
     fn forget(&mut self, worker: WorkerId, slots: u32) {
@@ -754,16 +364,4 @@ impl Dispatcher {
         let all_know = self.ledger.workers().all(|(worker, ..)| self.told.contains(&worker));
         all_know || now.since(ended) >= self.terms.farewell
     }
-}
-
-/// How long a run took, if its provenance says so.
-fn time_taken(provenance: &Provenance) -> Option<Duration> {
-    let times_s = [provenance.simulate_s, provenance.train_s, provenance.evaluate_s];
-    let total_s = times_s.into_iter().flatten().reduce(|left, right| left + right)?;
-    Duration::try_from_secs_f64(total_s).ok()
-}
-
-/// Where a failure comes from that no worker reported.
-fn provenance(attempt: u32) -> Provenance {
-    Provenance { attempt, engine_version: engine::VERSION.to_owned(), ..Provenance::default() }
 }
