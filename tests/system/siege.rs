@@ -9,13 +9,17 @@ use hedgesweep_tests::siege::{Nuisance, Siege, processor_time};
 use hedgesweep_tests::{Background, Sandbox, repository, table};
 
 /// A coordinator of the sweep that does nothing, of so many tasks, that leaves the work to others; and where it listens.
-fn coordinator(sandbox: &Sandbox, tasks: usize, flags: &[&str]) -> (Background, SocketAddr) {
+fn coordinator(sandbox: &Sandbox, tasks: usize, flags: &[&str], log: Option<&str>) -> (Background, SocketAddr) {
     let noop = repository().join("sweeps/noop.yaml");
     let noop = noop.to_str().unwrap();
     let seeds = format!("seeds={tasks}");
     let arguments =
         ["--sweep", noop, "--set", &seeds, "--out", "out", "--quiet", "--slots", "0", "--listen", "127.0.0.1:0"];
-    let mut coordinator = Background::start(sandbox.command("coordinator", arguments.iter().chain(flags)));
+    let mut command = sandbox.command("coordinator", arguments.iter().chain(flags));
+    if let Some(log) = log {
+        command.env("RUST_LOG", log);
+    }
+    let mut coordinator = Background::start(command);
     let line = coordinator.read_stderr_until(|line| line.starts_with("listening on "));
     let address = line["listening on ".len()..].split(": ").next().unwrap().parse().unwrap();
     (coordinator, address)
@@ -25,7 +29,7 @@ fn survives(flags: &[&str]) {
     const TASKS: usize = 20_000;
     let sandbox = Sandbox::new();
     sandbox.write("token", "0123456789abcdef0123456789abcdef");
-    let (coordinator, address) = coordinator(&sandbox, TASKS, flags);
+    let (coordinator, address) = coordinator(&sandbox, TASKS, flags, None);
     // More than the strangers that are put up with at a time.
     let clients = 25 * Nuisance::ALL.len();
     let siege = Siege::lay(address, clients);
@@ -51,7 +55,7 @@ fn bad_clients_do_not_break_a_guarded_coordinator() {
     survives(&["--token-file", "token"]);
 }
 
-/// One sweep, from the worker's start to its end.
+/// One sweep, from when its worker has joined to its end.
 #[derive(Clone, Copy)]
 struct Passage {
     took: Duration,
@@ -62,11 +66,18 @@ struct Passage {
     connections: u64,
 }
 
-/// How long a sweep of so many tasks takes while so many bad clients are at work.
+/// How long a sweep of so many tasks takes, from when its worker has joined, while so many bad clients are at work.
 fn passage(tasks: usize, clients: usize) -> Passage {
     let sandbox = Sandbox::new();
     sandbox.write("token", "0123456789abcdef0123456789abcdef");
-    let (mut coordinator, address) = coordinator(&sandbox, tasks, &["--token-file", "token"]);
+    let (mut coordinator, address) =
+        coordinator(&sandbox, tasks, &["--token-file", "token"], Some("coordinator::fleet=info"));
+    let url = format!("http://{address}");
+    let flags = ["--token-file", "token", "--slots", "2", "--exit-when-done"];
+    let worker = Background::start(sandbox.command("worker", ["--coordinator", &url].iter().chain(&flags)));
+    coordinator.read_stderr_until(|line| line.contains("joined"));
+    let began = Instant::now();
+    let before = processor_time(coordinator.child().id()).unwrap_or_default();
     let mut besieger = Background::start({
         let mut command = sandbox.command("besieger", [address.to_string(), clients.to_string()]);
         command.stdin(Stdio::piped());
@@ -74,17 +85,14 @@ fn passage(tasks: usize, clients: usize) -> Passage {
     });
     let mut said = BufReader::new(besieger.child().stdout.take().unwrap()).lines();
     assert_eq!(said.next().unwrap().unwrap(), "all have come");
-    let pids = [coordinator.child().id(), besieger.child().id()];
-    let spent = || pids.map(|pid| processor_time(pid).unwrap_or_default());
-    let url = format!("http://{address}");
-    let (before, began) = (spent(), Instant::now());
-    let flags = ["--token-file", "token", "--slots", "2", "--exit-when-done"];
-    sandbox.worker(["--coordinator", &url].iter().chain(&flags)).expect_code(0);
-    let (took, after) = (began.elapsed(), spent());
+    worker.wait().expect_code(0);
+    let took = began.elapsed();
+    let spent = |process: &mut Background| processor_time(process.child().id()).unwrap_or_default();
+    let (after, besieger_spent) = (spent(&mut coordinator), spent(&mut besieger));
     drop(besieger.child().stdin.take());
     let connections = said.next().unwrap().unwrap().parse().unwrap();
     coordinator.wait().expect_code(0);
-    Passage { took, coordinator: after[0] - before[0], besieger: after[1] - before[1], connections }
+    Passage { took, coordinator: after - before, besieger: besieger_spent, connections }
 }
 
 /// `cargo test --release --workspace --test system -- --ignored --nocapture throughput`
