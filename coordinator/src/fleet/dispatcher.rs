@@ -139,7 +139,7 @@ impl Dispatcher {
     /// the other end passes it on to [`Dispatcher::control`].
     pub fn new(terms: Terms, planner: Box<dyn Planner + Send>, returns: mpsc::UnboundedSender<Control>) -> Dispatcher {
         let workers = &terms.handover.workers;
-        if !workers.is_empty() {
+        if !workers.is_empty() && !terms.reunion.is_zero() {
             tracing::warn!(
                 "the coordinator before did not end in order: for {:?} at most, no tasks are granted before its workers ({}) \
                  have said what they hold",

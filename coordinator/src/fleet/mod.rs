@@ -177,8 +177,11 @@ impl FleetOptions {
             farewell: self.farewell,
             objective: self.objective.clone(),
             handover: self.handover.clone(),
-            // A worker that lives notices with its next heartbeat, and tries again at least so often.
-            reunion: self.heartbeat_interval + Backoff::default().longest,
+            // A worker that lives notices with its next heartbeat, and tries again at least so often; if it can come at all.
+            reunion: match self.listen {
+                Some(_) => self.heartbeat_interval + Backoff::default().longest,
+                None => Duration::ZERO,
+            },
             arms,
         }
     }

@@ -48,3 +48,29 @@ impl Reunion {
         self.is_on().then_some(self.until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn it_lasts_until_all_have_come_or_the_time_is_over() {
+        let mut reunion = Reunion::of(workers(&["a", "b"]), Duration::from_secs(15));
+        assert!(reunion.came("a") && !reunion.came("a") && !reunion.came("c"));
+        assert_eq!(reunion.lasts_until(), Some(Millis(15_000)));
+        assert!(reunion.missing(Millis(14_999)).is_empty());
+        assert_eq!(reunion.missing(Millis(15_000)), workers(&["b"]));
+        assert_eq!((reunion.is_on(), reunion.lasts_until()), (false, None));
+    }
+
+    #[test]
+    fn where_nobody_can_come_nobody_is_waited_for() {
+        let mut reunion = Reunion::of(workers(&["a"]), Duration::ZERO);
+        assert_eq!(reunion.missing(Millis(0)), workers(&["a"]));
+        assert!(!reunion.is_on());
+    }
+}
