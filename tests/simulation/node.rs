@@ -20,6 +20,9 @@ use crate::world::{Broken, Event, World};
 /// How many epochs a task has.
 const EPOCHS: u32 = 4;
 
+/// The machine that all workers are on.
+const HOST: &str = "host";
+
 /// A task on one of the threads.
 struct Run {
     run_id: RunId,
@@ -78,6 +81,11 @@ impl Node {
         }
     }
 
+    /// The worker's process, as it introduces itself.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{} on {HOST}", self.name, self.life)
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         self.process.is_some()
     }
@@ -92,7 +100,7 @@ impl World {
         }
         place.life += 1;
         let options = AgentOptions {
-            host: "host".into(),
+            host: HOST.into(),
             exit_when_done: true,
             grace: Duration::from_secs(20),
             ..AgentOptions::new(format!("{}.{}", place.name, place.life), place.slots)
@@ -213,6 +221,7 @@ impl World {
                 if wrong {
                     self.books.fired(Fault::WrongNumbers);
                 }
+                self.books.finished(index, node, life);
                 Some(Outcome::Finished(output(index, nature, provenance.clone(), wrong)))
             }
         };
@@ -276,6 +285,7 @@ impl World {
                 self.send_hang_up(node, life, number);
             }
             for (run, index, nature) in begun {
+                self.check_begun(node, index)?;
                 self.trace.line(now, format_args!("worker {node} runs task {index} ({:?})", nature.fate));
                 if nature.fate == Fate::Hangs {
                     self.books.fired(Fault::HangingTask);

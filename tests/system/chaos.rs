@@ -256,7 +256,7 @@ fn chaos_leaves_no_trace_in_the_results() {
 
 /// `cargo test … --test system the_only_coordinator -- --ignored --nocapture`: half a minute of nothing.
 #[test]
-#[ignore = "takes a minute, and fails: who rejoins first is granted what another has finished and not delivered yet"]
+#[ignore = "takes a minute or more, half of one in waiting"]
 fn the_only_coordinator_is_gone_for_half_a_minute_and_nothing_finished_is_lost() {
     let sandbox = Sandbox::new();
     let calm = calm(&sandbox);

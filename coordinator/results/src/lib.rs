@@ -10,7 +10,7 @@
 //! - `locks/`: kernel locks, which a crash does not leave behind; in a bucket leases, which end half a minute after one. No
 //!   guarantee rests on them: parts have unique names, and of several rows of one id readers keep the same one.
 //! - `blobs/`: weights files that configs name by their content's digest.
-//! - `attempts/`: how many attempts count against tasks that have not ended (see [`Store::keep_strikes`]).
+//! - `attempts/`: what a later coordinator is to know beside the results (see [`Handover`]).
 //! - `.hedgesweep.json`: the name of the sweep that the output holds, and how its file was read; and `sweep.yaml`, the file
 //!   as it was given.
 //!
@@ -33,6 +33,7 @@ mod decode;
 mod encode;
 mod error;
 mod folder;
+mod handover;
 mod holder;
 mod identity;
 mod index;
@@ -48,7 +49,6 @@ mod s3;
 mod schema;
 mod seal;
 mod store;
-mod strikes;
 mod table;
 mod tables;
 mod unique;
@@ -58,6 +58,7 @@ pub use batches::{Batches, CurveBatch, PathBatch, SampleBatch, TrainingBatch};
 pub use blobs::Blobs;
 pub use comparisons::{COMPARISONS, CONVERGENCE, Comparison, Convergence, POOLED, Pooled, WITHIN, Within};
 pub use error::StoreError;
+pub use handover::Handover;
 pub use holder::Holder;
 pub use identity::{FORMAT_VERSION, Footer, Reading, SweepFile, SweepIdentity, Versions};
 pub use index::{Index, Stored};

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{at, failed, full, id, noop, sweep};
 use engine::Status;
 use engine::record::Record;
-use results::{Access, Location, Reading, Store, StoreError, SweepFile};
+use results::{Access, Handover, Location, Reading, Store, StoreError, SweepFile};
 
 fn open(place: &tempfile::TempDir, access: Access) -> Store {
     Store::open(&at(place), &sweep("a"), access).unwrap()
@@ -411,24 +411,27 @@ fn a_crash_between_the_two_halves_of_a_compaction_does_no_harm() {
     assert_eq!((summary.runs, summary.curves, summary.missing), (16, 32, 0));
 }
 
+fn handover(strikes: &[(u64, u16)], workers: &[&str]) -> Handover {
+    Handover {
+        strikes: strikes.iter().map(|(number, count)| (id(*number), *count)).collect(),
+        workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+    }
+}
+
 #[test]
-fn what_counts_against_tasks_outlives_the_writer_and_each_shard_keeps_its_own() {
+fn what_is_handed_over_outlives_the_writer_and_each_shard_keeps_its_own() {
     let place = tempfile::tempdir().unwrap();
     let store = open(&place, Access::Write);
-    assert!(store.strikes().unwrap().is_empty());
-    store.keep_strikes(&[(id(1), 2), (id(2), 1)]).unwrap();
-    store.keep_strikes(&[(id(1), 2)]).unwrap();
+    assert!(store.inherit().is_empty());
+    store.hand_over(&handover(&[(1, 2), (2, 1)], &["a"])).unwrap();
+    store.hand_over(&handover(&[(1, 2)], &["b"])).unwrap();
     drop(store);
     let shard = open(&place, Access::Shard { index: 0, count: 2 });
-    shard.keep_strikes(&[(id(1), 1), (id(3), 1)]).unwrap();
+    shard.hand_over(&handover(&[(1, 1), (3, 1)], &[])).unwrap();
     fs::write(place.path().join("out/attempts/foreign.json"), "{").unwrap();
-    let mut strikes: Vec<_> = shard.strikes().unwrap().into_iter().collect();
-    strikes.sort();
-    let mut expected = vec![(id(1), 2), (id(3), 1)];
-    expected.sort();
-    assert_eq!(strikes, expected);
+    assert_eq!(shard.inherit(), handover(&[(1, 2), (3, 1)], &["b"]));
     drop(shard);
-    let error = open(&place, Access::Read).keep_strikes(&[]).unwrap_err();
+    let error = open(&place, Access::Read).hand_over(&Handover::default()).unwrap_err();
     assert!(matches!(error, StoreError::Access { .. }), "{error}");
 }
 
@@ -446,4 +449,20 @@ fn a_blob_that_somebody_else_is_writing_is_left_alone() {
         assert_eq!(fs::read_to_string(folder.join("00ff")).unwrap(), "half and half");
     }
     others.iter().for_each(|other| assert_eq!(fs::read_to_string(other).unwrap(), "ha", "{}", other.display()));
+}
+
+#[test]
+fn whoever_writes_the_whole_sweep_takes_over_what_shards_have_left() {
+    let place = tempfile::tempdir().unwrap();
+    for index in 0..2 {
+        let shard = open(&place, Access::Shard { index, count: 2 });
+        shard.hand_over(&handover(&[(index, 1)], &[])).unwrap();
+    }
+    let store = open(&place, Access::Write);
+    assert_eq!(store.inherit(), handover(&[(0, 1), (1, 1)], &[]));
+    // Otherwise task 0 would have its strike for ever: nobody else clears a shard's.
+    store.hand_over(&handover(&[(1, 1)], &[])).unwrap();
+    assert_eq!(store.inherit(), handover(&[(1, 1)], &[]));
+    store.hand_over(&Handover::default()).unwrap();
+    assert_eq!(fs::read_dir(place.path().join("out/attempts")).unwrap().count(), 0);
 }

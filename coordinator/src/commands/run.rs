@@ -49,6 +49,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let identity = identity(&spec, text.clone(), &args.set);
     shard::warn_of_another_file(args, &location, &text);
     let store = Store::open(&location, &identity, shard::access(args.shard))?;
+    // The fleet binds it again.
+    entrances.fleet.as_ref().map(free_address).transpose()?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     blobs.iter().try_for_each(|(digest, content)| store.keep_blob(weights::blob_name(digest), content))?;
@@ -169,10 +171,12 @@ impl Entrances {
 
 /// Refuses what is known to fail before anything is written.
 fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), Failure> {
-    let gates = [&entrances.fleet, &entrances.scaler];
-    for address in gates.into_iter().flatten().map(Gate::address) {
-        // They are bound again, when there is an output to write to.
-        TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
+    for gate in [&entrances.fleet, &entrances.scaler].into_iter().flatten() {
+        match free_address(gate) {
+            // Whoever has it may be at work on this very output, and then the lock says it better.
+            Err(FleetError::Listen { error, .. }) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            other => other?,
+        }
     }
     if let Some(door) = &entrances.dashboard {
         door.bind()?;
@@ -193,6 +197,12 @@ fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), F
         return Err(error).or_exit(Exit::Usage);
     }
     Ok(())
+}
+
+/// Whether a gate's address can be had.
+fn free_address(gate: &Gate) -> Result<(), FleetError> {
+    let address = gate.address();
+    TcpListener::bind(address).map(drop).map_err(|error| FleetError::Listen { address, error })
 }
 
 /// Opens the output of a sweep.
@@ -257,7 +267,7 @@ fn compute(
             // Several heartbeats fit into a lease: one may be lost.
             heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
-            strikes: store.with(|store| store.strikes())?,
+            handover: store.with(|store| store.inherit()),
             errand: Errand { sweep: sweep.spec.name.clone(), total: sweep.total, done_before: sweep.done_before },
             ..FleetOptions::default()
         };

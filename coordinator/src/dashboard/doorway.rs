@@ -26,6 +26,7 @@ use crate::fleet::lobby::{self, Connection, Guest, Limits};
 const LIMITS: Limits = Limits {
     connections: 256,
     strangers: 64,
+    stranger_interval: Duration::from_millis(5),
     patience: Duration::from_secs(10),
     // Time enough to read that a token is asked for.
     parting: Duration::from_secs(5),

@@ -52,14 +52,6 @@ impl Gate {
         Ok(Gate { address, tls, token })
     }
 
-    /// A gate that only processes of this machine can reach.
-    ///
-    /// # Errors
-    /// [`FleetError::Exposed`] for any address but a loopback one.
-    pub fn unguarded(address: SocketAddr) -> Result<Gate, FleetError> {
-        Gate::new(address, None, None, false)
-    }
-
     /// A gate for clients that show certificates and no tokens, and read how much work there is.
     ///
     /// # Errors

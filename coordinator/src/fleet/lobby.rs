@@ -3,7 +3,8 @@
 //!
 //! A connection is a stranger's until a call on it satisfies the guard. The TLS handshake, the HTTP/2 preface and the first
 //! call together have to come within [`Limits::patience`]; when there are too many strangers, the one that has waited
-//! longest goes. Those that are admitted are watched by HTTP/2's own keep-alive.
+//! longest goes. How fast strangers come in is bounded as well ([`Turnstile`]). Those that are admitted are watched by
+//! HTTP/2's own keep-alive.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,8 +22,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep};
 use tonic::transport::server::Connected;
 
+use super::turnstile::Turnstile;
+
 /// How long to wait when the system has no connections to give, such as for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often it is said that strangers come too fast.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the lobby goes by.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +37,8 @@ pub(crate) struct Limits {
     pub(crate) connections: usize,
     /// How many of them may be strangers.
     pub(crate) strangers: usize,
+    /// How long it takes before another stranger is let in, once there have been as many as there may be.
+    pub(crate) stranger_interval: Duration,
     /// How long a stranger may stay.
     pub(crate) patience: Duration,
     /// How long a stranger may stay whose call was refused: time enough to hear it.
@@ -43,6 +51,7 @@ pub(crate) struct Guest {
     address: SocketAddr,
     standing: AtomicU8,
     waker: AtomicWaker,
+    turnstile: Arc<Turnstile>,
 }
 
 /// Nothing was shown yet.
@@ -55,8 +64,8 @@ const DISMISSED: u8 = 2;
 const ADMITTED: u8 = 3;
 
 impl Guest {
-    fn new(address: SocketAddr) -> Guest {
-        Guest { address, standing: AtomicU8::new(STRANGER), waker: AtomicWaker::new() }
+    fn new(address: SocketAddr, turnstile: Arc<Turnstile>) -> Guest {
+        Guest { address, standing: AtomicU8::new(STRANGER), waker: AtomicWaker::new(), turnstile }
     }
 
     /// Where it comes from.
@@ -66,8 +75,8 @@ impl Guest {
 
     /// Its credentials are in order.
     pub(crate) fn admit(&self) {
-        if self.standing.load(Ordering::Relaxed) != ADMITTED {
-            self.become_(ADMITTED);
+        if self.standing.load(Ordering::Relaxed) != ADMITTED && self.become_(ADMITTED) {
+            self.turnstile.give_back();
         }
     }
 
@@ -80,12 +89,14 @@ impl Guest {
         self.become_(DISMISSED);
     }
 
-    /// Takes a standing, unless it is admitted or dismissed already.
-    fn become_(&self, standing: u8) {
+    /// Takes a standing, unless it is admitted or dismissed already. Whether it did.
+    fn become_(&self, standing: u8) -> bool {
         let change = |old| (old != ADMITTED && old != DISMISSED).then_some(standing);
-        if self.standing.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok() {
+        let changed = self.standing.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok();
+        if changed {
             self.waker.wake();
         }
+        changed
     }
 
     fn is_stranger(&self) -> bool {
@@ -214,10 +225,24 @@ impl Strangers {
 pub(crate) async fn receive(listener: TcpListener, limits: Limits, connections: mpsc::Sender<io::Result<Connection>>) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let strangers = Strangers::default();
+    let turnstile = Arc::new(Turnstile::new(limits.strangers as u32, limits.stranger_interval));
     let mut told = false;
+    let mut said: Option<Instant> = None;
     loop {
+        if turnstile.is_closed() && said.is_none_or(|said| said.elapsed() >= SAID_AGAIN) {
+            said = Some(Instant::now());
+            // One line a minute at most, whatever they do.
+            tracing::warn!(
+                "connections that show no credentials come too fast: one each {:?} is looked at, and others wait",
+                limits.stranger_interval
+            );
+        }
+        let next = async {
+            turnstile.open().await;
+            listener.accept().await
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
             () = connections.closed() => return,
         };
         let (stream, address) = match accepted {
@@ -246,7 +271,8 @@ pub(crate) async fn receive(listener: TcpListener, limits: Limits, connections: 
                 continue;
             }
         };
-        let guest = Arc::new(Guest::new(address));
+        turnstile.pass();
+        let guest = Arc::new(Guest::new(address, Arc::clone(&turnstile)));
         strangers.enter(&guest, limits.strangers);
         // Small messages must not wait for one another; who has hung up already shows that soon enough.
         let _ = stream.set_nodelay(true);

@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use proto::v1::fleet_server::FleetServer;
 use proto::v1::watch_server::WatchServer;
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -54,6 +54,14 @@ const LOCAL_ERRORS: usize = 64;
 
 /// How many connections may be there that have not shown who they are, and for how long. A worker needs a few round trips.
 const STRANGERS: usize = 256;
+
+/// How long it takes before another one is let in, once there have been so many: looking at 200 a second takes a few
+/// hundredths of a core.
+const STRANGER_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How many connections may wait in the system's queue: workers among strangers wait there for seconds.
+const BACKLOG: u32 = 1024;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const PARTING: Duration = Duration::from_secs(1);
 
@@ -114,11 +122,15 @@ pub(super) struct Servers {
 /// Takes the address, so that errors show before anything has begun.
 pub(super) fn bind(gate: &Gate) -> Result<TcpListener, FleetError> {
     let address = gate.address();
-    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
-    listener.map_err(|error| FleetError::Listen { address, error })
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A coordinator that is started again must not wait for connections of the one before to be forgotten.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| FleetError::Listen { address, error })
 }
 
 /// How many connections there may be: one for each worker, and the strangers. Never so many that the store would have no
@@ -205,7 +217,13 @@ fn admit(
         Some(tls) => builder().tls_config(tls).map_err(|error| FleetError::Tls(describe(&error)))?,
         None => builder(),
     };
-    let limits = Limits { connections, strangers: STRANGERS, patience: PATIENCE, parting: PARTING };
+    let limits = Limits {
+        connections,
+        strangers: STRANGERS,
+        stranger_interval: STRANGER_INTERVAL,
+        patience: PATIENCE,
+        parting: PARTING,
+    };
     let (connections, incoming) = mpsc::channel(16);
     tokio::spawn(lobby::receive(listener, limits, connections));
     Ok(spawn(server, Guard::at(gate), routes, incoming, stopped))

@@ -2,6 +2,8 @@
 
 use proto::Reason;
 
+use super::message::Content;
+
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -34,20 +36,45 @@ pub struct Retries {
     pub timed_out: u64,
     /// The report made no sense.
     pub invalid: u64,
+    /// The result lacked what this sweep records: it was computed for another version of the file.
+    pub incomplete: u64,
     /// The worker could not run it, and another one still runs it.
     pub backup_failed: u64,
 }
 
+/// Why an attempt has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Its worker says so.
+    Failure(Reason),
+    /// Its report made no sense.
+    Invalid,
+    /// Its result lacked something.
+    Incomplete,
+}
+
+impl Cause {
+    /// What it would be, should there be no result in a report.
+    pub(super) fn of(content: &Content) -> Cause {
+        match content {
+            Content::Failure(failure) => Cause::Failure(failure.reason),
+            Content::Incomplete(_) => Cause::Incomplete,
+            Content::Invalid(_) | Content::Result { .. } => Cause::Invalid,
+        }
+    }
+}
+
 impl Retries {
-    /// An attempt ended for this reason (`None`: in a report that makes no sense), and its task goes on.
-    pub(super) fn add(&mut self, reason: Option<Reason>) {
-        let count = match reason {
-            None => &mut self.invalid,
-            Some(Reason::HandedBack) => &mut self.handed_back,
-            Some(Reason::Unavailable) => &mut self.unavailable,
-            Some(Reason::TimedOut) => &mut self.timed_out,
+    /// An attempt ended for this cause, and its task goes on.
+    pub(super) fn add(&mut self, cause: Cause) {
+        let count = match cause {
+            Cause::Invalid => &mut self.invalid,
+            Cause::Incomplete => &mut self.incomplete,
+            Cause::Failure(Reason::HandedBack) => &mut self.handed_back,
+            Cause::Failure(Reason::Unavailable) => &mut self.unavailable,
+            Cause::Failure(Reason::TimedOut) => &mut self.timed_out,
             // Of any other attempt than a backup these end the task.
-            Some(Reason::Panic | Reason::Refused) => &mut self.backup_failed,
+            Cause::Failure(Reason::Panic | Reason::Refused) => &mut self.backup_failed,
         };
         *count += 1;
     }

@@ -73,13 +73,14 @@ fn written(progress: &Progress, ages: Ages, meter: &Meter, total: u64) -> String
     page.one(Gauge, "hedgesweep_paused", help, u8::from(progress.paused));
 
     page.one(Counter, "hedgesweep_attempts_total", "Attempts that were begun, backups included.", tally.attempts);
-    let Retries { lost, handed_back, unavailable, timed_out, invalid, backup_failed } = tally.retries;
+    let Retries { lost, handed_back, unavailable, timed_out, invalid, incomplete, backup_failed } = tally.retries;
     let retries = [
         ("lost", lost),
         ("handed_back", handed_back),
         ("unavailable", unavailable),
         ("timed_out", timed_out),
         ("invalid", invalid),
+        ("incomplete", incomplete),
         ("backup_failed", backup_failed),
     ];
     let help = "Attempts without a result whose tasks go on, by reason.";

@@ -28,17 +28,39 @@ pub struct Identity {
 }
 
 impl Authorities {
-    /// Reads certificates from a PEM file.
+    /// Reads certificates from a PEM file. Those of a bundle that are not valid at the time `now` are left out, with a
+    /// warning: an authority that is being replaced stays in bundles beyond its time.
     ///
     /// # Errors
-    /// If there is none, or one that cannot be used at the time `now`.
+    /// If there is none that is valid now, or one that cannot be used.
     pub fn read(path: &Path, now: SystemTime) -> Result<Authorities, CredentialError> {
         let pem = file::read(path, "certificate", LONGEST_PEM)?;
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in certificates(path, &pem, now)? {
-            roots.add(certificate).map_err(|error| unusable(path, format!("no certificate authority: {error}")))?;
+        let text = String::from_utf8_lossy(&pem);
+        let blocks = blocks(&text);
+        let all = parse(path, &pem)?;
+        if all.len() != blocks.len() {
+            return Err(unusable(path, "is no PEM file".to_owned()));
         }
-        Ok(Authorities(tonic::transport::Certificate::from_pem(pem)))
+        let mut roots = rustls::RootCertStore::empty();
+        let (mut valid, mut untimely) = (String::new(), None);
+        for (place, (certificate, block)) in all.into_iter().zip(blocks).enumerate() {
+            match check_time(path, place + 1, &certificate, now) {
+                Ok(()) => {
+                    valid.push_str(block);
+                    valid.push('\n');
+                    let added = roots.add(certificate);
+                    added.map_err(|error| unusable(path, format!("no certificate authority: {error}")))?;
+                }
+                Err(error @ CredentialError::Untimely { .. }) => untimely = untimely.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        match untimely {
+            Some(error) if roots.is_empty() => return Err(error),
+            Some(error) => tracing::warn!("{error}; the other authorities in the file are trusted"),
+            None => {}
+        }
+        Ok(Authorities(tonic::transport::Certificate::from_pem(valid)))
     }
 
     /// As the transport takes them.
@@ -105,15 +127,27 @@ fn unusable(path: &Path, problem: String) -> CredentialError {
 
 /// The certificates of a PEM file, at least one, all of them valid now.
 fn certificates(path: &Path, pem: &[u8], now: SystemTime) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+    let all = parse(path, pem)?;
+    for (place, certificate) in all.iter().enumerate() {
+        check_time(path, place + 1, certificate, now)?;
+    }
+    Ok(all)
+}
+
+/// The certificates of a PEM file, at least one.
+fn parse(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|_| unusable(path, "is no PEM file".to_owned()))?;
     if all.is_empty() {
         return Err(CredentialError::Absent { path: path.to_owned(), what: "certificate", marker: "CERTIFICATE" });
     }
-    for (place, certificate) in all.iter().enumerate() {
-        check_time(path, place + 1, certificate, now)?;
-    }
     Ok(all)
+}
+
+/// The certificates of a PEM file as they are written there.
+fn blocks(text: &str) -> Vec<&str> {
+    let pieces = text.split_inclusive("-----END CERTIFICATE-----");
+    pieces.filter_map(|piece| piece.find("-----BEGIN CERTIFICATE-----").map(|begin| &piece[begin..])).collect()
 }
 
 fn check_time(path: &Path, number: usize, der: &[u8], now: SystemTime) -> Result<(), CredentialError> {
@@ -234,5 +268,23 @@ mod tests {
         assert!(late.contains("number 1 expired on 2030-01-01T00:00:00Z"), "{late}");
         let authority = Authorities::read(&files.certificate, new_year(2031)).unwrap_err().to_string();
         assert!(authority.contains("expired"), "{authority}");
+    }
+
+    #[test]
+    fn an_authority_that_has_expired_is_left_out_of_a_bundle() {
+        let files = files();
+        let mut params = CertificateParams::new(vec!["later.example".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(2028, 1, 1), date_time_ymd(2040, 1, 1));
+        let later = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+        std::fs::write(&files.certificate, format!("# before\n{}# after\n{later}", files.certificate_pem)).unwrap();
+        let trusted = |year| {
+            let authorities = Authorities::read(&files.certificate, new_year(year)).unwrap();
+            let pem = String::from_utf8(authorities.into_transport().into_inner()).unwrap();
+            (pem.contains(files.certificate_pem.trim()), pem.contains(later.trim()))
+        };
+        assert_eq!(trusted(2025), (true, false));
+        assert_eq!(trusted(2029), (true, true));
+        assert_eq!(trusted(2031), (false, true));
+        assert!(Authorities::read(&files.certificate, new_year(2041)).is_err());
     }
 }

@@ -104,7 +104,7 @@ async fn every_task_is_done_and_stored_once() {
 async fn remote_workers_are_served_over_a_socket() {
     let sink = Memory::default();
     let fleet = fleet(
-        FleetOptions { listen: Some(Gate::unguarded(([127, 0, 0, 1], 0).into()).unwrap()), ..options() },
+        FleetOptions { listen: Some(Gate::new(([127, 0, 0, 1], 0).into(), None, None, false).unwrap()), ..options() },
         20,
         &sink,
     );

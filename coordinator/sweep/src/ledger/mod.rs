@@ -111,7 +111,7 @@ pub struct Ledger {
 /// Where a task is to go, with what its place needs to know.
 enum Place {
     Queued,
-    Leased { worker: WorkerId, granted: Millis, attempt: u32 },
+    Leased { worker: WorkerId, granted: Millis, attempt: u32, adopted: bool },
     Storing(Storing),
     Done(Finish),
     Failed,
@@ -318,10 +318,10 @@ impl Ledger {
                 self.queue.insert(slot);
                 Phase::Queued
             }
-            Place::Leased { worker: holder, granted, attempt } => {
+            Place::Leased { worker: holder, granted, attempt, adopted } => {
                 if let Some(worker) = self.workers.get_mut(&holder) {
                     let confirmed = worker.beats;
-                    worker.leases.insert(slot, Held { granted, confirmed, attempt });
+                    worker.leases.insert(slot, Held { granted, confirmed, attempt, adopted });
                 }
                 Phase::Leased(holder)
             }

@@ -31,6 +31,7 @@ impl Session {
                 tracing::Span::current().record("worker", tracing::field::display(welcome.worker_id));
                 tracing::info!(slots = self.options.slots, "joined");
                 self.joining.went_well(now);
+                self.has_joined = true;
                 // What the worker still holds is told first. Otherwise joining was a sign of life.
                 let introduced = self.desk.len() == 0;
                 self.beating.went_well(if introduced { now + welcome.heartbeat_interval } else { now });
@@ -41,6 +42,8 @@ impl Session {
             }
             Ok(other) => self.unreadable(&other),
             Err(status) if is_final(&status) || status.code() == Code::InvalidArgument => self.refuse(&status),
+            // Nobody who ever was at this address. Later it is a proxy without its coordinator, which comes again.
+            Err(status) if status.code() == Code::Unimplemented && !self.has_joined => self.refuse(&status),
             Err(status) => {
                 let wait = self.joining.failed(now, (self.jitter)());
                 tracing::info!(?wait, "cannot join: {}", describe(&status));
@@ -254,8 +257,42 @@ fn describe(status: &Status) -> String {
 
 /// Whether trying again is of no use.
 fn is_final(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
-    )
+    matches!(status.code(), Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::Welcome;
+
+    use super::*;
+    use crate::agent::session::Request;
+    use crate::agent::{AgentOptions, Clerk};
+    use crate::platform::Identity;
+
+    #[test]
+    fn an_address_that_serves_nothing_is_refused_at_first_and_outlived_later() {
+        let identity = Identity { host: "host".into(), worker: "w".into() };
+        let clerk = Arc::new(Clerk::new(identity));
+        let session = || Session::new(AgentOptions::new("w", 1), Arc::clone(&clerk), Box::new(|| 0.5));
+        let unserved = || Err(Status::unimplemented("404"));
+
+        let mut stranger = session();
+        let join = stranger.poll(Duration::ZERO).unwrap();
+        stranger.answered(Duration::ZERO, join.number, unserved());
+        assert!(stranger.ended().is_some_and(|ended| ended.is_err()));
+
+        let mut worker = session();
+        let join = worker.poll(Duration::ZERO).unwrap();
+        let welcome = Welcome {
+            worker_id: 7,
+            heartbeat_interval: Duration::from_secs(5),
+            max_batch_bytes: 1 << 20,
+            task_timeout: None,
+        };
+        worker.answered(Duration::ZERO, join.number, Ok(Answer::Joined(welcome)));
+        let lease = worker.poll(Duration::ZERO).unwrap();
+        assert!(matches!(lease.request, Request::Lease { .. }));
+        worker.answered(Duration::ZERO, lease.number, unserved());
+        assert!(worker.ended().is_none());
+    }
 }

@@ -92,6 +92,8 @@ pub struct Session {
     reporting: Line,
     blobs: Vec<Blob>,
     outbox: Outbox,
+    /// Whether a coordinator was ever there.
+    has_joined: bool,
     /// The coordinator says that there will be no more tasks.
     finished: bool,
     farewell: Option<Farewell>,
@@ -118,6 +120,7 @@ impl Session {
             reporting: line(),
             blobs: Vec::new(),
             outbox: Outbox::default(),
+            has_joined: false,
             finished: false,
             farewell: None,
             parting: line(),
