@@ -5,6 +5,7 @@
 //! order.
 
 mod aligned;
+mod buffer;
 pub mod config;
 pub mod contract;
 pub mod costs;

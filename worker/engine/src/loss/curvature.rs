@@ -28,7 +28,7 @@ impl Curvature {
     /// Becomes the Hessian with these weights.
     pub(super) fn take(&mut self, of: Outcome, weights: impl Iterator<Item = f64>) {
         self.of = of;
-        super::refill(&mut self.weights, weights);
+        crate::buffer::refill(&mut self.weights, weights);
     }
 
     /// vᵀHv for a change v of the outcomes: Σ c_n (v_n − v̄)², v̄ the mean of v by the weights c.

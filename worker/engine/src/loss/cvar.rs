@@ -1,6 +1,7 @@
 //! Expected shortfall (Rockafellar & Uryasev 2000).
 
-use super::{Curvature, Graded, Objective, Outcomes, Units, refill};
+use super::{Curvature, Graded, Objective, Outcomes, Units};
+use crate::buffer::refill;
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::tail_count;

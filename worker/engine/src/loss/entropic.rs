@@ -1,6 +1,7 @@
 //! The entropic risk measure (Föllmer & Schied 2002).
 
-use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units, refill};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
+use crate::buffer::refill;
 use crate::config::Range;
 use crate::config::declare::section;
 

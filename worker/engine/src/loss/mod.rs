@@ -12,6 +12,7 @@ pub use entropic::Entropic;
 pub use mean_variance::MeanVariance;
 pub use variance_plus_cost::VariancePlusCost;
 
+use crate::buffer::refill;
 use crate::config::declare::{choices, kinds};
 
 kinds! {
@@ -81,12 +82,6 @@ impl Graded {
     fn mirror(&mut self) {
         refill(&mut self.d_cost, self.d_pnl.iter().map(|d| -d));
     }
-}
-
-/// Has these numbers from now on, and takes memory only for more than there ever were.
-fn refill(numbers: &mut Vec<f64>, with: impl Iterator<Item = f64>) {
-    numbers.clear();
-    numbers.extend(with);
 }
 
 /// A loss: a function of the paths' outcomes, in f64 whatever the network computes in.

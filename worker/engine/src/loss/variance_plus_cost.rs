@@ -1,6 +1,7 @@
 //! The paper's loss.
 
-use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units, refill};
+use super::{Curvature, Graded, Objective, Outcome, Outcomes, Units};
+use crate::buffer::refill;
 use crate::config::Range;
 use crate::config::declare::section;
 use crate::statistics::Moments;

@@ -1,5 +1,6 @@
 //! The passes through network, P&L, costs and loss, and what an optimiser may ask of them.
 
+use crate::buffer::refill;
 use crate::costs::{Book, CostModel, sum_over_time};
 use crate::loss::{Curvature, Graded, Objective, Outcome, Outcomes};
 use crate::network::{Dims, GateRows, Gradient, Policy, Scope};
@@ -32,12 +33,6 @@ impl<R: Real> PathOutcomes<R> {
             self.graded.value = f64::NAN;
         }
     }
-}
-
-/// Has these numbers from now on, and takes memory only for more than there ever were.
-fn refill<T>(numbers: &mut Vec<T>, with: impl Iterator<Item = T>) {
-    numbers.clear();
-    numbers.extend(with);
 }
 
 /// Network, costs and loss, with the room that their passes need.
