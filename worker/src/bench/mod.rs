@@ -5,6 +5,7 @@
 
 mod kernels;
 mod runs;
+mod scaling;
 
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use engine::speed::multiply_adds;
 
 pub use kernels::{Kernel, Pass, kernels};
 pub use runs::{BenchError, Case, Timing, cases, time_runs};
+pub use scaling::{Scaling, scaling};
 
 /// Rounds of multiply-adds of one look at the peak: a fraction of a millisecond.
 const PEAK_ROUNDS: u32 = 10_000;

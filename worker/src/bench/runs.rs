@@ -1,6 +1,6 @@
 //! Whole runs of both presets with every optimiser.
 
-use engine::record::Record;
+use engine::record::{Provenance, Record};
 use engine::{Preset, RunConfig, Status, Value};
 use proto::Outcome;
 
@@ -33,7 +33,7 @@ pub struct BenchError {
 }
 
 impl BenchError {
-    fn of(case: &Case, reason: String) -> BenchError {
+    pub(super) fn of(case: &Case, reason: String) -> BenchError {
         BenchError { group: case.group.clone(), name: case.name, reason }
     }
 }
@@ -139,21 +139,22 @@ struct Look {
 impl Look {
     fn at(config: &RunConfig) -> Result<Look, String> {
         let peak = peak();
-        let identity = Identity { host: String::new(), worker: "bench".into() };
-        let mut outcome = None;
-        let run_s = seconds(|| {
-            outcome = Some(attempt(&EngineRunner::default(), config, &Record::default(), &Progress::new(1), &identity));
-        });
-        match outcome.expect("the run was made") {
-            Outcome::Finished(output) if output.status == Status::Ok => {
-                let of = |time: Option<f64>| time.unwrap_or(f64::NAN);
-                let times = output.provenance;
-                Ok(Look { run_s, simulate_s: of(times.simulate_s), train_s: of(times.train_s), peak })
-            }
-            // A run that breaks down early would pass as a fast one.
-            Outcome::Finished(output) => Err(output.error.unwrap_or_else(|| "it diverged".into())),
-            Outcome::Failed(failure) => Err(failure.message),
-        }
+        let mut times = Ok(Provenance::default());
+        let run_s = seconds(|| times = complete(&EngineRunner::default(), config));
+        let times = times?;
+        let of = |time: Option<f64>| time.unwrap_or(f64::NAN);
+        Ok(Look { run_s, simulate_s: of(times.simulate_s), train_s: of(times.train_s), peak })
+    }
+}
+
+/// Does a run to its end; says how long its parts took, or what went wrong.
+pub(super) fn complete(runner: &EngineRunner, config: &RunConfig) -> Result<Provenance, String> {
+    let identity = Identity { host: String::new(), worker: "bench".into() };
+    match attempt(runner, config, &Record::default(), &Progress::new(1), &identity) {
+        Outcome::Finished(output) if output.status == Status::Ok => Ok(output.provenance),
+        // A run that breaks down early would pass as a fast one.
+        Outcome::Finished(output) => Err(output.error.unwrap_or_else(|| "it diverged".into())),
+        Outcome::Failed(failure) => Err(failure.message),
     }
 }
 

@@ -36,12 +36,13 @@ Examples:
 Exit codes: 0 the run ended (ok or diverged), 1 it failed, 2 bad usage or bad config.";
 
 const BENCH_NOTES: &str = "\
-One core does the work. The peak is what it reaches with fused multiply-adds in f32 that wait for nothing: the first \
+One core does the work, except at the end. The peak is what it reaches with fused multiply-adds in f32 that wait for nothing: the first \
 line has one look at it, every fraction its own look, taken beside the figure. GFLOP/s count matrix products alone; \
 activations, simulation, costs and updates are not counted, but take their time: a run's are over simulation and \
 training together. Runs of hedging are one epoch over its 10,000 paths, with nothing held out. Kernels are the least \
 time of many, runs are medians over the rounds, and \"x adam\" is the median of the ratios to Adam's training time in the \
-same round. A minute or two; results mean little while other work goes on.";
+same round. At the end all cores work at once, each on a slot of its own: what runs gain by that is held against what \
+multiply-adds gain that share nothing. A minute or two; results mean little while other work goes on.";
 
 /// Runs deep-hedging tasks: for a coordinator, or one on its own.
 #[derive(Debug, Parser)]

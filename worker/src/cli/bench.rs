@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use engine::speed::vectors;
 use serde_json::{Value as Json, json};
-use worker::bench::{Kernel, Pass, Timing, cases, kernels, peak, time_runs};
+use worker::bench::{Kernel, Pass, Scaling, Timing, cases, kernels, peak, scaling, time_runs};
 use worker::platform::auto_slots;
 
 use super::args::Bench;
@@ -20,15 +20,23 @@ pub(crate) fn run(arguments: &Bench) -> ExitCode {
     };
     report("kernels");
     let kernels: Vec<Kernel> = kernels().collect();
-    let runs = match time_runs(&cases(), arguments.rounds, report) {
-        Ok(runs) => runs,
+    let cases = cases();
+    let measured = time_runs(&cases, arguments.rounds, report).and_then(|runs| {
+        report("all cores at once");
+        Ok((runs, scaling(&cases[0], auto_slots(), arguments.rounds)?))
+    });
+    let (runs, scaling) = match measured {
+        Ok(measured) => measured,
         Err(error) => {
             eprintln!("error: {error}");
             return Exit::Failure.into();
         }
     };
-    let text =
-        if arguments.json { format!("{}\n", to_json(peak, &kernels, &runs)) } else { table(peak, &kernels, &runs) };
+    let text = if arguments.json {
+        format!("{}\n", to_json(peak, &kernels, &runs, scaling))
+    } else {
+        table(peak, &kernels, &runs, scaling)
+    };
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             eprintln!("error: cannot write the result: {error}");
@@ -38,7 +46,7 @@ pub(crate) fn run(arguments: &Bench) -> ExitCode {
     }
 }
 
-fn table(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> String {
+fn table(peak: f64, kernels: &[Kernel], runs: &[Timing], scaling: Scaling) -> String {
     let mut text = format!(
         "{} · {} · {} {} · a core's peak {:.0} GFLOP/s in f32\n\n",
         std::env::consts::ARCH,
@@ -69,10 +77,17 @@ fn table(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> String {
             ));
         }
     }
+    let Scaling { slots, peak_ratio, runs_ratio, share, runs_per_s: [one, all] } = scaling;
+    text.push_str(&format!(
+        "\n{} at once, over one of them\n multiply-adds  {peak_ratio:.3} x\n {:13}  {runs_ratio:.3} x: {share:.3} of what \
+         the cores give, {all:.2} runs/s for {one:.2}\n",
+        if slots == 1 { "1 slot".into() } else { format!("{slots} slots") },
+        format!("{}, {}", runs[0].case.group, runs[0].case.name),
+    ));
     text
 }
 
-fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> Json {
+fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing], scaling: Scaling) -> Json {
     let pass = |pass: Pass| json!({"gflops": giga(pass.flops_per_s), "fraction_of_peak": pass.fraction_of_peak});
     let kernels = kernels.iter().map(|kernel| {
         json!({
@@ -102,6 +117,14 @@ fn to_json(peak: f64, kernels: &[Kernel], runs: &[Timing]) -> Json {
         "peak_gflops": giga(peak),
         "kernels": kernels.collect::<Vec<_>>(),
         "runs": runs.collect::<Vec<_>>(),
+        "scaling": {
+            "slots": scaling.slots,
+            "peak_ratio": scaling.peak_ratio,
+            "runs_ratio": scaling.runs_ratio,
+            "share": scaling.share,
+            "runs_per_s_one_slot": scaling.runs_per_s[0],
+            "runs_per_s": scaling.runs_per_s[1],
+        },
     })
 }
 
@@ -112,6 +135,9 @@ fn giga(flops_per_s: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SCALING: Scaling =
+        Scaling { slots: 2, peak_ratio: 2.0, runs_ratio: 1.875, share: 0.9375, runs_per_s: [4.0, 7.5] };
 
     fn measured() -> (Vec<Kernel>, Vec<Timing>) {
         let pass = |share: f64| Pass { flops_per_s: share * 1e11, fraction_of_peak: share };
@@ -131,7 +157,7 @@ mod tests {
     #[test]
     fn the_table_is_in_columns() {
         let (kernels, runs) = measured();
-        let text = table(1e11, &kernels, &runs);
+        let text = table(1e11, &kernels, &runs, SCALING);
         let (head, tables) = text.split_once('\n').unwrap();
         assert!(head.ends_with("a core's peak 100 GFLOP/s in f32"), "{head}");
         let expected = "
@@ -143,6 +169,10 @@ paper
  optimizer                      runs/s  simulate s  train s  x adam  GFLOP/s (of peak)
  adam                              4.00      0.0125   0.1250    1.00        50.0 (0.50)
  kfac, head                        4.00      0.0125   0.1250    0.50                  -
+
+2 slots at once, over one of them
+ multiply-adds  2.000 x
+ paper, adam    1.875 x: 0.938 of what the cores give, 7.50 runs/s for 4.00
 ";
         assert_eq!(tables, expected);
     }
@@ -150,9 +180,13 @@ paper
     #[test]
     fn the_json_has_every_figure() {
         let (kernels, runs) = measured();
-        let json = to_json(1e11, &kernels, &runs);
+        let json = to_json(1e11, &kernels, &runs, SCALING);
         assert_eq!(json["peak_gflops"], 100.0);
         assert_eq!(json["kernels"][0]["backward"], json!({"gflops": 62.5, "fraction_of_peak": 0.625}));
+        let scaling = &json["scaling"];
+        assert_eq!((&scaling["slots"], &scaling["peak_ratio"]), (&json!(2), &json!(2.0)));
+        assert_eq!((&scaling["runs_ratio"], &scaling["share"]), (&json!(1.875), &json!(0.9375)));
+        assert_eq!((&scaling["runs_per_s_one_slot"], &scaling["runs_per_s"]), (&json!(4.0), &json!(7.5)));
         let run = &json["runs"][1];
         assert_eq!((&run["optimizer"], &run["train_ratio_to_adam"]), (&json!("kfac, head"), &json!(0.5)));
         assert_eq!((&run["runs_per_s"], &run["gflops"]), (&json!(4.0), &Json::Null));
