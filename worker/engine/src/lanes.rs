@@ -111,20 +111,29 @@ impl<const N: usize, R: Real> Vector<N, R> {
     pub(crate) fn add(self, b: Vector<N, R>) -> Vector<N, R> {
         each!(lane, self.0[lane] + b.0[lane])
     }
-}
 
-impl<const N: usize> Vector<N> {
-    /// tanh: see [`tanh`].
+    /// `self − b`.
     #[inline(always)]
-    pub(crate) fn tanh(self) -> Vector<N> {
-        Vector(tanh(self.0))
+    pub(crate) fn sub(self, b: Vector<N, R>) -> Vector<N, R> {
+        each!(lane, self.0[lane] - b.0[lane])
     }
 
-    /// 1/(1 + e⁻²ˣ), the logistic function of twice `self`, as ½ + ½ tanh x: half of `tanh`'s absolute error, and 6e-8.
+    /// N/8 rows of eight numbers, which begin `stride` numbers apart.
     #[inline(always)]
-    pub(crate) fn sigmoid_of_twice(self) -> Vector<N> {
-        let half = Vector::splat(0.5);
-        half.mul_add(self.tanh(), half)
+    pub(crate) fn load_rows(from: &[R], stride: usize) -> Vector<N, R> {
+        let mut lanes = [R::ZERO; N];
+        for (row, lanes) in lanes.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            *lanes = *from[row * stride..].first_chunk().expect("a row of eight");
+        }
+        Vector(lanes)
+    }
+
+    /// Writes N/8 rows of eight numbers, which begin `stride` numbers apart.
+    #[inline(always)]
+    pub(crate) fn store_rows(self, to: &mut [R], stride: usize) {
+        for (row, lanes) in self.0.as_chunks::<LANES>().0.iter().enumerate() {
+            *to[row * stride..].first_chunk_mut().expect("a row of eight") = *lanes;
+        }
     }
 }
 
@@ -181,77 +190,9 @@ pub(crate) fn copy_short<R: Real>(from: &[R], to: &mut [R]) {
     }
 }
 
-/// tanh as the quotient of an odd polynomial of degree 9 and an even one of degree 8 (Eigen's minimax coefficients,
-/// made with rminimax): fused multiply-adds and one division, without a branch. To 3 units in the last place up to
-/// |x| = 1, and to 5½ of them, 3.3e-7, beyond, where the roundings of polynomials that are nearly equal show.
-#[inline(always)]
-pub(crate) fn tanh<const N: usize>(x: [f32; N]) -> [f32; N] {
-    /// From here on it is 1, which is 3.7 units too many: the quotient would leave \[−1, 1\] further on.
-    const END: f32 = 8.017_734;
-    const ODD: [f32; 4] = [1.394_553_6e-8, 2.102_733_6e-5, 3.520_756_7e-3, 1.340_216_1e-1];
-    const EVEN: [f32; 5] = [8.015_777e-7, 3.326_951_4e-4, 2.597_254_5e-2, 4.673_548_3e-1, 1.0];
-    let (mut tanh, mut square, mut odd, mut even) = (x, x, [ODD[0]; N], [EVEN[0]; N]);
-    for lane in 0..N {
-        // Keeps a NaN.
-        tanh[lane] = x[lane].clamp(-END, END);
-        square[lane] = tanh[lane] * tanh[lane];
-    }
-    for coefficient in &ODD[1..] {
-        for lane in 0..N {
-            odd[lane] = odd[lane].mul_add(square[lane], *coefficient);
-        }
-    }
-    for coefficient in &EVEN[1..] {
-        for lane in 0..N {
-            even[lane] = even[lane].mul_add(square[lane], *coefficient);
-        }
-    }
-    for lane in 0..N {
-        // The one in 1 + x²·(…) is multiplied by x before the last rounding.
-        tanh[lane] = (square[lane] * tanh[lane]).mul_add(odd[lane], tanh[lane]) / even[lane];
-    }
-    tanh
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tanh_is_right_to_a_few_units_in_the_last_place() {
-        // Every 97th number from 2^-100 to beyond the end, of both signs.
-        for bits in (0x0d80_0000_u32..0x4120_0000).step_by(97) {
-            let x = f32::from_bits(bits);
-            let exact = libm::tanh(f64::from(x));
-            let [y, mirrored] = tanh([x, -x]);
-            assert_eq!(mirrored.to_bits(), (-y).to_bits(), "{x}");
-            let nearest = exact as f32;
-            let unit = f64::from(nearest) - f64::from(f32::from_bits(nearest.to_bits() - 1));
-            let bound = if x <= 1.0 { 3.0 } else { 5.5 };
-            assert!((f64::from(y) - exact).abs() <= bound * unit, "{x}: {y} for {exact}");
-        }
-    }
-
-    #[test]
-    fn tanh_is_bounded_and_keeps_nan_and_zero() {
-        for x in [7.9_f32, 8.0, 8.017, 8.1, 9.0, 100.0, f32::MAX, f32::INFINITY] {
-            assert!(tanh([x])[0] <= 1.0, "{x}");
-        }
-        assert!(tanh([f32::NAN])[0].is_nan());
-        assert_eq!(tanh([0.0, 1e-40, f32::MIN_POSITIVE]), [0.0, 1e-40, f32::MIN_POSITIVE]);
-    }
-
-    #[test]
-    fn sigmoid_is_the_logistic_function() {
-        for step in -4000..=4000 {
-            let x = f64::from(step) * 0.005;
-            let exact = 1.0 / (1.0 + libm::exp(-x));
-            let [y] = Vector::splat(0.5 * x as f32).sigmoid_of_twice().0;
-            // Half of tanh's error, and one rounding below 1.
-            assert!((f64::from(y) - exact).abs() <= 0.5 * 3.3e-7 + 6e-8, "{x}");
-            assert!((0.0..=1.0).contains(&y));
-        }
-    }
 
     #[test]
     fn a_sum_takes_every_lane_once() {

@@ -4,6 +4,7 @@
 //! on every machine, so nothing here calls a transcendental of the standard library, and every reduction has one fixed
 //! order.
 
+mod activation;
 mod aligned;
 mod buffer;
 pub mod config;
@@ -46,7 +47,7 @@ pub use run::{EngineError, run, run_sharing};
 pub use shared::Shared;
 
 /// The version of the numbers: raised whenever a config's results change in any bit, so that ids change with them.
-pub const NUMERIC_VERSION: u32 = 4;
+pub const NUMERIC_VERSION: u32 = 5;
 
 /// The engine's version, as recorded with each result.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

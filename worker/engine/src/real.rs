@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
 
-use crate::lanes;
+use crate::lanes::Vector;
 
 /// A floating-point number whose every function gives the same bits on every machine.
 pub trait Real:
@@ -93,7 +93,7 @@ impl Real for f32 {
 
     #[inline]
     fn tanh(self) -> f32 {
-        let [tanh] = lanes::tanh([self]);
+        let [tanh] = Vector([self]).tanh().0;
         tanh
     }
 

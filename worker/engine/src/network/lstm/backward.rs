@@ -11,6 +11,12 @@ use crate::network::{Dims, GateRows};
 /// Vectors whose sums over the gates are in registers at a time.
 const TILE_VECTORS: usize = 4;
 
+/// i, f, g and o.
+const GATE_COUNT: usize = 4;
+
+/// Sums in which the gradient of the head's weights comes together, each of every fourth path: one would wait for itself.
+const CHAINS: usize = 4;
+
 /// The weights as the backward pass reads them. Gates lie as in the trace: \[H/8, 4, 8\].
 #[derive(Default)]
 pub(super) struct BackwardWeights {
@@ -20,7 +26,7 @@ pub(super) struct BackwardWeights {
     inputs: Aligned<f32>,
     /// \[H\], and zeros.
     head: Aligned<f32>,
-    /// c before the first point: \[H\].
+    /// c before the first point: \[BLOCK, H\].
     start: Aligned<f32>,
 }
 
@@ -32,8 +38,6 @@ pub(super) struct Scratch {
     /// At h and c: \[BLOCK, H\].
     d_state: Aligned<f32>,
     d_cell: Aligned<f32>,
-    /// The inputs and a one: \[BLOCK, I + 1\].
-    inputs_and_one: Aligned<f32>,
     /// Of the recurrent weights, the input weights and the bias: \[H/8, H + I + 1, 4, 8\].
     d_weights: Aligned<f32>,
     /// \[H\], and of the bias, in lanes that are yet to be added up.
@@ -75,7 +79,7 @@ impl BackwardWeights {
         }
         self.head.resize(width);
         self.head[..hidden].copy_from_slice(tensors.head);
-        self.start.resize(width);
+        self.start.resize(BLOCK * width);
     }
 }
 
@@ -87,7 +91,6 @@ impl Scratch {
         self.d_gates.resize(BLOCK * stride(hidden));
         self.d_state.resize(BLOCK * width);
         self.d_cell.resize(BLOCK * width);
-        self.inputs_and_one.resize(BLOCK * (inputs + 1));
         self.d_weights.resize(width / LANES * (hidden + inputs + 1) * GATES);
         self.d_head.resize(width);
         self.d_head_bias.resize(LANES);
@@ -174,7 +177,11 @@ impl Backward<'_> {
         if self.ends_at_head {
             return;
         }
-        self.through_states(here, rows, time);
+        if WIDE {
+            self.through_states::<16>(here, rows, time);
+        } else {
+            self.through_states::<LANES>(here, rows, time);
+        }
         self.through_feedback(here, rows, time);
         if self.of_weights {
             self.add_weight_gradients::<WIDE>(here, rows, time);
@@ -203,49 +210,76 @@ impl Backward<'_> {
         let d_logits = &self.d_logits[here..][..rows];
         let states = &self.trace.state[here * width..][..rows * width];
         for (block, d_head) in self.scratch.d_head.chunks_exact_mut(LANES).enumerate() {
-            let mut sum = Lanes::ZERO;
-            for (state, d_logit) in states.chunks_exact(width).zip(d_logits) {
-                sum = Lanes::splat(*d_logit).mul_add(Lanes::load(&state[block * LANES..]), sum);
+            let mut sums = [Lanes::ZERO; CHAINS];
+            let mut add = |chain: usize, state: &[f32], d_logit: f32| {
+                sums[chain] = Lanes::splat(d_logit).mul_add(Lanes::load(&state[block * LANES..]), sums[chain]);
+            };
+            let (states, rest) = states.split_at(rows / CHAINS * CHAINS * width);
+            let (d_logits, d_rest) = d_logits.as_chunks::<CHAINS>();
+            for (states, d_logits) in states.chunks_exact(CHAINS * width).zip(d_logits) {
+                unrolled!(row in CHAINS, add(row, &states[row * width..], d_logits[row]));
             }
-            Lanes::load(d_head).add(sum).store(d_head);
+            for (state, d_logit) in rest.chunks_exact(width).zip(d_rest) {
+                add(0, state, *d_logit);
+            }
+            let [a, b, c, d] = sums;
+            Lanes::load(d_head).add(a.add(c).add(b.add(d))).store(d_head);
         }
         for d_logits in d_logits.chunks(LANES) {
             self.scratch.d_head_bias.iter_mut().zip(d_logits).for_each(|(sum, d)| *sum += *d);
         }
     }
 
-    /// The gradient at the gates' pre-activations and at c_{t−1}, from those at h_t, c_t and the head.
+    /// The gradient at the gates' pre-activations and at c_{t−1}, from those at h_t, c_t and the head: of N/8 paths at a
+    /// time.
     #[inline(always)]
-    fn through_states(&mut self, here: usize, rows: usize, time: usize) {
+    fn through_states<const N: usize>(&mut self, here: usize, rows: usize, time: usize) {
+        let paths = N / LANES;
+        let whole = rows - rows % paths;
+        for row in (0..whole).step_by(paths) {
+            self.through_state::<N>(here, [rows, row], time);
+        }
+        for row in whole..rows {
+            self.through_state::<LANES>(here, [rows, row], time);
+        }
+    }
+
+    /// The same of N/8 paths from `row` on.
+    #[inline(always)]
+    fn through_state<const N: usize>(&mut self, here: usize, [rows, row]: [usize; 2], time: usize) {
         let (hidden, width) = (self.shape.hidden, padded(self.shape.hidden));
         let Scratch { d_gates, d_state, d_cell, .. } = &mut *self.scratch;
-        for (row, d_gates) in d_gates.chunks_exact_mut(stride(hidden)).take(rows).enumerate() {
-            let d_logit = Lanes::splat(self.d_logits[here + row]);
-            let gates = &self.trace.gates[(here + row) * 4 * width..][..4 * width];
-            let cell_tanh = &self.trace.cell_tanh[(here + row) * width..][..width];
-            let last_cell = match time {
-                0 => &self.weights.start[..width],
-                _ => &self.trace.cell[(here - self.dims.batch + row) * width..][..width],
-            };
-            let d_state = &d_state[row * width..][..width];
-            let d_cell = &mut d_cell[row * width..][..width];
-            let head = &self.weights.head[..width];
-            for block in 0..width / LANES {
-                let unit = block * LANES;
-                let [i, f, g, o] = Lanes::load_all(&gates[block * GATES..]);
-                let tanh = Lanes::load(&cell_tanh[unit..]);
-                let d_h = d_logit.mul_add(Lanes::load(&head[unit..]), Lanes::load(&d_state[unit..]));
-                let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Lanes::ONE), Lanes::load(&d_cell[unit..]));
-                // σ' = σ − σ², tanh' = 1 − tanh².
-                let d_gate = [
-                    d_c.mul(g).mul(i.mul_sub_from(i, i)),
-                    d_c.mul(Lanes::load(&last_cell[unit..])).mul(f.mul_sub_from(f, f)),
-                    d_c.mul(i).mul(g.mul_sub_from(g, Lanes::ONE)),
-                    d_h.mul(tanh).mul(o.mul_sub_from(o, o)),
-                ];
-                Lanes::store_all(d_gate, &mut d_gates[block * GATES..]);
-                d_c.mul(f).store(&mut d_cell[unit..]);
-            }
+        let gates = &self.trace.gates[here * 4 * width..][..rows * 4 * width];
+        let cell_tanh = &self.trace.cell_tanh[here * width..][..rows * width];
+        let last_cell = match time {
+            0 => &self.weights.start[..],
+            _ => &self.trace.cell[(here - self.dims.batch) * width..][..rows * width],
+        };
+        let mut d_logit = Vector::<N>::ZERO;
+        for (lanes, d) in d_logit.0.as_chunks_mut::<LANES>().0.iter_mut().zip(&self.d_logits[here + row..]) {
+            *lanes = [*d; LANES];
+        }
+        for block in 0..width / LANES {
+            let (unit, place) = (block * LANES, (block * rows + row) * LANES);
+            let gates = &gates[place * 4..][..N * 4];
+            let gate = |gate: usize| Vector::<N>::load_rows(&gates[gate * LANES..], GATES);
+            let (i, f, g, o) = (gate(0), gate(1), gate(2), gate(3));
+            let tanh = Vector::load(&cell_tanh[place..]);
+            let head = Vector::load_rows(&self.weights.head[unit..], 0);
+            let d_h = d_logit.mul_add(head, Vector::load_rows(&d_state[row * width + unit..], width));
+            let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Vector::ONE), Vector::load(&d_cell[place..]));
+            // σ' = σ − σ², tanh' = 1 − tanh².
+            let d_gate = [
+                d_c.mul(g).mul(i.mul_sub_from(i, i)),
+                d_c.mul(Vector::load(&last_cell[place..])).mul(f.mul_sub_from(f, f)),
+                d_c.mul(i).mul(g.mul_sub_from(g, Vector::ONE)),
+                d_h.mul(tanh).mul(o.mul_sub_from(o, o)),
+            ];
+            let d_gates = &mut d_gates[row * stride(hidden) + block * GATES..];
+            unrolled!(gate in GATE_COUNT, {
+                d_gate[gate].store_rows(&mut d_gates[gate * LANES..], stride(hidden));
+            });
+            d_c.mul(f).store(&mut d_cell[place..]);
         }
     }
 
@@ -295,12 +329,7 @@ impl Backward<'_> {
         let Shape { inputs, hidden } = self.shape;
         let width = padded(hidden);
         let features = &self.inputs[here * inputs..][..rows * inputs];
-        let Scratch { d_gates, inputs_and_one, d_weights, .. } = &mut *self.scratch;
-        let inputs_and_one = &mut inputs_and_one[..rows * (inputs + 1)];
-        for (row, features) in inputs_and_one.chunks_exact_mut(inputs + 1).zip(features.chunks_exact(inputs)) {
-            row[..inputs].copy_from_slice(features);
-            row[inputs] = 1.0;
-        }
+        let Scratch { d_gates, d_weights, .. } = &mut *self.scratch;
         let last_state = match time {
             0 => &[],
             _ => &self.trace.state[(here - self.dims.batch) * width..][..rows * width],
@@ -308,11 +337,13 @@ impl Backward<'_> {
         for (block, panel) in d_weights.chunks_exact_mut((hidden + inputs + 1) * GATES).enumerate() {
             let d_gates =
                 Columns { data: &d_gates[..rows * stride(hidden)], stride: stride(hidden), first: block * GATES };
-            let (of_states, of_inputs) = panel.split_at_mut(hidden * GATES);
+            let (of_states, rest) = panel.split_at_mut(hidden * GATES);
+            let (of_inputs, of_bias) = rest.split_at_mut(inputs * GATES);
             if time > 0 {
                 add_product::<WIDE>(of_states, Columns { data: last_state, stride: width, first: 0 }, d_gates);
             }
-            add_product::<WIDE>(of_inputs, Columns { data: inputs_and_one, stride: inputs + 1, first: 0 }, d_gates);
+            add_product::<WIDE>(of_inputs, Columns { data: features, stride: inputs, first: 0 }, d_gates);
+            add_rows(of_bias, d_gates);
         }
     }
 
@@ -329,6 +360,7 @@ impl Backward<'_> {
             // Eight to twelve sums are under way at a time: as many as the multiplier has stages.
             match columns / LANES {
                 1 => to.rows::<8, 1, 8>(d_state, rows),
+                2 if WIDE => to.rows::<8, 1, 16>(d_state, rows),
                 2 => to.rows::<4, 2, 8>(d_state, rows),
                 3 => to.rows::<4, 3, 8>(d_state, rows),
                 _ if WIDE => to.rows::<8, 2, 16>(d_state, rows),
@@ -369,6 +401,15 @@ fn add_product_by<const R: usize, const V: usize, const N: usize>(
                 product_tile::<R, V, N>(out, left, right);
                 R
             }
+            // Wide vectors are few: only so many rows keep the multiplier busy.
+            5.. if R > 5 => {
+                product_tile::<5, V, N>(out, left, right);
+                5
+            }
+            4.. if R > 4 => {
+                product_tile::<4, V, N>(out, left, right);
+                4
+            }
             3.. => {
                 product_tile::<3, V, N>(out, left, right);
                 3
@@ -402,6 +443,20 @@ fn product_tile<const R: usize, const V: usize, const N: usize>(
         let out = &mut out[r * GATES + v * N..][..N];
         Vector::load(out).add(sums[r][v]).store(out);
     }));
+}
+
+/// `out[32] += Σ right[rows, 32]`.
+#[inline(always)]
+fn add_rows(out: &mut [f32], right: Columns<'_>) {
+    let mut sums = [Lanes::ZERO; 4];
+    for row in right.data.chunks_exact(right.stride) {
+        let row = Lanes::load_all::<4>(&row[right.first..]);
+        unrolled!(v in GATE_COUNT, sums[v] = sums[v].add(row[v]));
+    }
+    unrolled!(v in GATE_COUNT, {
+        let out = &mut out[v * LANES..];
+        Lanes::load(out).add(sums[v]).store(out);
+    });
 }
 
 /// The product that takes gradients through the recurrent weights, into some columns of d_state.
@@ -454,9 +509,8 @@ impl Product<'_> {
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [Lanes::ZERO; 4];
     for (a, b) in a.chunks_exact(GATES).zip(b.chunks_exact(GATES)) {
-        for v in 0..4 {
-            sums[v] = Lanes::load(&a[v * LANES..]).mul_add(Lanes::load(&b[v * LANES..]), sums[v]);
-        }
+        let (a, b) = (Lanes::load_all::<GATE_COUNT>(a), Lanes::load_all::<GATE_COUNT>(b));
+        unrolled!(v in GATE_COUNT, sums[v] = a[v].mul_add(b[v], sums[v]));
     }
     let [a, b, c, d] = sums;
     a.add(c).add(b.add(d)).sum()

@@ -27,11 +27,12 @@ pub(super) fn padded(hidden: usize) -> usize {
 /// What a forward pass leaves for the backward pass, time-major; H is rounded up to whole vectors.
 #[derive(Default)]
 pub(super) struct Trace {
-    /// Activated gates: \[D, B, H/8, 4, 8\].
+    /// Activated gates of each block of paths at each point: \[H/8, BLOCK, 4, 8\].
     pub(super) gates: Aligned<f32>,
-    /// c_t, tanh c_t and h_t: \[D, B, H\].
+    /// c_t and tanh c_t likewise: \[H/8, BLOCK, 8\], so that two paths' units make one wide vector.
     pub(super) cell: Aligned<f32>,
     pub(super) cell_tanh: Aligned<f32>,
+    /// h_t: \[D, B, H\].
     pub(super) state: Aligned<f32>,
     /// δ_t: \[D, B\].
     pub(super) positions: Vec<f32>,
@@ -159,6 +160,6 @@ pub(super) fn bytes(shape: Shape, dims: Dims) -> u64 {
     let width = padded(hidden);
     let trace = dims.batch * dims.time * (8 * width + 3);
     let weights = 4 * width * (3 * width + 3 * inputs + 4);
-    let scratch = BLOCK * (8 * width + inputs + 16);
+    let scratch = BLOCK * (8 * width + 16);
     ((trace + weights + scratch) * size_of::<f32>()) as u64
 }

@@ -3,6 +3,7 @@
 
 use super::Shape;
 use super::fast::{BLOCK, GATES, Trace, padded};
+use crate::activation::{SIGMOID_OCTAVES, TANH_OCTAVES};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Lanes, Vector, add_outer, unrolled};
@@ -12,8 +13,8 @@ use crate::network::Dims;
 #[derive(Default)]
 pub(super) struct ForwardWeights {
     /// For each eight units: the sum of the biases, then the weights of each input, then those of each h, every one as
-    /// the four gates' vectors i, f, g, o: \[H/8, 1 + I + H, 4, 8\]. Those of i, f and o are halved, for
-    /// σ(x) = ½ + ½ tanh(x/2). Units beyond H have zeros, and stay at zero.
+    /// the four gates' vectors i, f, g, o: \[H/8, 1 + I + H, 4, 8\], in the octaves that their activations count in.
+    /// Units beyond H have zeros, and stay at zero.
     panels: Aligned<f32>,
     /// \[H\], and zeros.
     head: Aligned<f32>,
@@ -32,7 +33,7 @@ impl ForwardWeights {
         for (block, panel) in self.panels.chunks_exact_mut(depth * GATES).enumerate() {
             let units = LANES.min(hidden - block * LANES);
             for gate in 0..4 {
-                let scale = if gate == 2 { 1.0 } else { 0.5 };
+                let scale = if gate == 2 { TANH_OCTAVES } else { SIGMOID_OCTAVES };
                 for lane in 0..units {
                     let row = gate * hidden + block * LANES + lane;
                     let mut column = panel[gate * LANES + lane..].iter_mut().step_by(GATES);
@@ -140,9 +141,9 @@ impl Forward<'_> {
     #[inline(always)]
     fn decide(&mut self, here: usize, rows: usize) {
         let width = padded(self.shape.hidden);
-        let states = self.trace.state[here * width..][..rows * width].chunks_exact(width);
+        let states = &self.trace.state[here * width..][..rows * width];
         let mut logits = [0.0; BLOCK];
-        for (logit, state) in logits.iter_mut().zip(states) {
+        for (logit, state) in logits.iter_mut().zip(states.chunks_exact(width)) {
             let mut sum = Lanes::ZERO;
             for (state, head) in state.chunks_exact(LANES).zip(self.weights.head.chunks_exact(LANES)) {
                 sum = Lanes::load(state).mul_add(Lanes::load(head), sum);
@@ -169,19 +170,19 @@ impl Step<'_> {
     ) {
         let mut row = 0;
         while row + R <= rows {
-            self.tile::<R, V, N>(shape, panel, row, block);
+            self.tile::<R, V, N>(shape, panel, [rows, row], block);
             row += R;
         }
         if R > 4 && row + 4 <= rows {
-            self.tile::<4, V, N>(shape, panel, row, block);
+            self.tile::<4, V, N>(shape, panel, [rows, row], block);
             row += 4;
         }
         if row + 2 <= rows {
-            self.tile::<2, V, N>(shape, panel, row, block);
+            self.tile::<2, V, N>(shape, panel, [rows, row], block);
             row += 2;
         }
         if row < rows {
-            self.tile::<1, V, N>(shape, panel, row, block);
+            self.tile::<1, V, N>(shape, panel, [rows, row], block);
         }
     }
 
@@ -190,7 +191,7 @@ impl Step<'_> {
         &mut self,
         shape: Shape,
         panel: &[f32],
-        row: usize,
+        [rows, row]: [usize; 2],
         block: usize,
     ) {
         let Shape { inputs, hidden } = shape;
@@ -202,25 +203,35 @@ impl Step<'_> {
         let mut sums = [Vector::<N>::load_all::<V>(bias); R];
         features.multiply(&mut sums, of_inputs);
         states.multiply(&mut sums, of_states);
-        let mut tile = Tile([[0.0; GATES]; R]);
-        unrolled!(r in R, unrolled!(v in V, sums[r][v].store(&mut tile.0[r][v * N..])));
-        for (r, tile) in tile.0.iter().enumerate() {
-            let here = (row + r) * width + block * LANES;
-            let [i, f, g, o] = Lanes::load_all(tile);
-            let (i, f, g, o) = (i.sigmoid_of_twice(), f.sigmoid_of_twice(), g.tanh(), o.sigmoid_of_twice());
-            Lanes::store_all([i, f, g, o], &mut self.gates[(row + r) * 4 * width + block * GATES..]);
-            let cell = f.mul_add(Lanes::load(&self.last_cell[here..]), i.mul(g));
-            let cell_tanh = cell.tanh();
-            cell.store(&mut self.cell[here..]);
-            cell_tanh.store(&mut self.cell_tanh[here..]);
-            o.mul(cell_tanh).store(&mut self.state[here..]);
+        let gates = &mut self.gates[(block * rows + row) * GATES..][..R * GATES];
+        unrolled!(r in R, unrolled!(v in V, {
+            sums[r][v].activate_gates(v * N).store(&mut gates[r * GATES + v * N..]);
+        }));
+        if N > LANES && R > 1 {
+            for r in (0..R).step_by(2) {
+                self.cells::<16>(width, [rows, row + r], block);
+            }
+        } else {
+            for r in 0..R {
+                self.cells::<LANES>(width, [rows, row + r], block);
+            }
         }
     }
-}
 
-/// Some rows' gates on their way from the product to the activations, without a vector that crosses from line to line.
-#[repr(align(64))]
-struct Tile<const R: usize>([[f32; GATES]; R]);
+    /// The states of N/8 paths in the `block`th eight units, from their gates.
+    #[inline(always)]
+    fn cells<const N: usize>(&mut self, width: usize, [rows, row]: [usize; 2], block: usize) {
+        let here = (block * rows + row) * LANES;
+        let gates = &self.gates[here * 4..][..N * 4];
+        let gate = |place: usize| Vector::<N>::load_rows(&gates[place * LANES..], GATES);
+        let last_cell = Vector::load(&self.last_cell[here..]);
+        let cell = gate(1).mul_add(last_cell, gate(0).mul(gate(2)));
+        let cell_tanh = cell.tanh();
+        cell.store(&mut self.cell[here..]);
+        cell_tanh.store(&mut self.cell_tanh[here..]);
+        gate(3).mul(cell_tanh).store_rows(&mut self.state[row * width + block * LANES..], width);
+    }
+}
 
 /// The left rows of a product: `R` rows of a matrix, of which each has `depth` numbers.
 #[derive(Clone, Copy)]
@@ -245,10 +256,11 @@ impl<'a, const R: usize> Rows<'a, R> {
         // In registers, while `sums` may be in memory.
         let mut own = [[Vector::<N>::ZERO; V]; R];
         unrolled!(r in R, unrolled!(v in V, own[r][v] = sums[r][v]));
-        for k in 0..self.depth {
+        // With every bound checked before anything is read, a number is read into all lanes at once.
+        for (k, right) in right.chunks_exact(V * N).enumerate() {
             let mut left = [0.0; R];
             unrolled!(r in R, left[r] = self.rows[r][k]);
-            add_outer(&mut own, &left, &right[k * V * N..][..V * N]);
+            add_outer(&mut own, &left, right);
         }
         unrolled!(r in R, unrolled!(v in V, sums[r][v] = own[r][v]));
     }
