@@ -4,11 +4,17 @@ use std::net::SocketAddr;
 use std::num::ParseIntError;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use sweep::plan::Shard;
+pub use worker::duration::Timeout;
+pub use worker::log::LogFormat;
+
+use worker::connection::ConnectionArgs;
 
 use crate::admission::AdmissionArgs;
+use crate::linger::Linger;
+use crate::scaler::ScalerArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,9 +23,11 @@ Examples:
   coordinator --sweep sweeps/damping.yaml --set seeds=5
   coordinator compare results/damping                 its comparison again, from the Parquet files alone
   coordinator --sweep sweeps/damping.yaml --slots 0 --listen 127.0.0.1:4750
+  coordinator watch 127.0.0.1:4750                    how far that sweep is
   worker --coordinator http://127.0.0.1:4750          take part in that sweep
   coordinator --sweep sweeps/damping.yaml --listen 0.0.0.0:4750 --tls-cert cert.pem --tls-key key.pem --token-file token
   worker --coordinator https://HOST:4750 --tls-ca ca.pem --token-file token      take part from another machine
+  coordinator --sweep sweeps/damping.yaml --shard 3/8                            an eighth of it, for batch schedulers
 
 Exit codes: 0 all ended well; 1 internal error; 2 bad usage or bad sweep file; 3 finished, but some tasks
 failed; 4 the output is locked or cannot be reached; 130 interrupted (results are kept; the same command resumes).";
@@ -51,10 +59,22 @@ pub enum Command {
     Plan(PlanArgs),
     /// Compare again, from the Parquet files alone; several sweeps together, too
     Compare(CompareArgs),
+    /// Show how far a running coordinator is, one that was started with --listen
+    Watch(WatchArgs),
     /// Print the JSON Schema (draft-07) of the sweep file
     Schema,
     /// Print the metric catalogue
     Metrics,
+    /// Ask a coordinator with --ops-listen whether it is well: exit code 0 if so, else 1
+    Health(HealthArgs),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Its --ops-listen address, e.g. 127.0.0.1:9464
+    #[arg(value_name = "ADDR")]
+    pub address: SocketAddr,
 }
 
 /// How to run a sweep.
@@ -63,15 +83,18 @@ pub struct RunArgs {
     /// The sweep file
     #[arg(long, value_name = "FILE", required = true)]
     pub sweep: Option<PathBuf>,
-    /// Where the results go [default: results/NAME, after the sweep's name]
-    #[arg(long, value_name = "DIR")]
+    /// Where the results go: a folder, or s3://BUCKET/PREFIX with the usual AWS environment variables [default:
+    /// results/NAME, after the sweep's name]
+    #[arg(long, value_name = "DIR|s3://…")]
     pub out: Option<String>,
     /// How many tasks to run at a time on this machine; 0 leaves the work to remote workers
     #[arg(long, visible_alias = "workers", value_name = "auto|N", default_value = "auto")]
     pub slots: Slots,
-    /// Show progress and the comparison so far to browsers at this address of this machine, e.g. 127.0.0.1:8080
-    #[arg(long, value_name = "ADDR")]
-    pub dashboard: Option<SocketAddr>,
+    /// Run one of N pieces of the sweep, counted from 0, and store its results; afterwards the command without --shard
+    /// runs what is missing, merges and compares. In a Slurm array $SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT, in an
+    /// Indexed Job $JOB_COMPLETION_INDEX/N
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Set a key over the sweep file: seeds=5, training.epochs=10, ... (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<Setting>,
@@ -93,9 +116,16 @@ pub struct RunArgs {
     /// Answer /healthz, /readyz and /metrics (Prometheus) at this address, in plain HTTP; they say nothing of the tasks
     #[arg(long, value_name = "ADDR")]
     pub ops_listen: Option<SocketAddr>,
+    /// Go on answering --scaler-listen, --ops-listen and --dashboard for so long after the end: a duration, or forever; then
+    /// exit as usual
+    #[arg(long, value_name = "D|forever")]
+    pub linger: Option<Linger>,
     /// Who is admitted.
     #[command(flatten)]
     pub admission: AdmissionArgs,
+    /// Who is told how much work there is.
+    #[command(flatten)]
+    pub scaler: ScalerArgs,
 }
 
 /// What to plan.
@@ -104,7 +134,7 @@ pub struct PlanArgs {
     /// The sweep file
     pub file: PathBuf,
     /// Where the results are, to count what is done [default: results/NAME, after the sweep's name]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|s3://…")]
     pub out: Option<String>,
     /// Set a key over the sweep file (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
@@ -117,12 +147,27 @@ pub struct PlanArgs {
 /// What to compare.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Folders of results. The sweep.yaml in them says the question; several sweeps must ask the same
-    #[arg(value_name = "DIR", required = true)]
+    /// Folders of results, or s3://BUCKET/PREFIX. The sweep.yaml in them says the question; several sweeps must ask the
+    /// same
+    #[arg(value_name = "DIR|s3://…", required = true)]
     pub folders: Vec<String>,
     /// Where the answer goes [default: beside the tables; of several sweeps, nowhere]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR|s3://…")]
     pub out: Option<String>,
+}
+
+/// What to watch.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Where the coordinator listens, e.g. 127.0.0.1:4750 or https://fleet.example:4750
+    #[arg(value_name = "ADDR")]
+    pub address: String,
+    /// Print one line and end
+    #[arg(long)]
+    pub once: bool,
+    /// How to reach it.
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
 }
 
 /// How many tasks run at a time.
@@ -160,34 +205,6 @@ impl FromStr for Slots {
     }
 }
 
-/// A duration, as people write it: `500ms`, `90s`, `15m`, `2h`, `1d`; a number alone is seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timeout(pub Duration);
-
-impl FromStr for Timeout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Timeout, String> {
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let unit_s = match unit {
-            "ms" => 1e-3,
-            "" | "s" => 1.0,
-            "m" | "min" => 60.0,
-            "h" => 3600.0,
-            "d" => 86_400.0,
-            _ => f64::NAN,
-        };
-        let seconds = number.parse::<f64>().ok().map(|number| number * unit_s);
-        let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let allowed = Duration::from_millis(1)..=Duration::from_secs(366 * 86_400);
-        duration
-            .filter(|duration| allowed.contains(duration))
-            .map(Timeout)
-            .ok_or_else(|| format!("{text:?} is not a duration such as 90s, 15m or 2h, from 1ms to 366d"))
-    }
-}
-
 /// One `--set KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -208,15 +225,6 @@ impl FromStr for Setting {
             _ => Err(format!("{text:?} is not of the form KEY=VALUE")),
         }
     }
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 #[cfg(test)]
@@ -242,18 +250,6 @@ mod tests {
         assert_eq!("0".parse(), Ok(Slots::Count(0)));
         for bad in ["-1", "many", "1000000", ""] {
             assert!(bad.parse::<Slots>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn durations_are_what_people_write() {
-        let read = |text: &str| text.parse::<Timeout>().map(|timeout| timeout.0.as_millis());
-        let cases = [("90s", 90_000), ("90", 90_000), ("1.5m", 90_000), ("250ms", 250), ("2h", 7_200_000)];
-        for (text, millis) in cases {
-            assert_eq!(read(text), Ok(millis), "{text}");
-        }
-        for bad in ["", "s", "0s", "-1s", "1 fortnight", "1e9d", "1..2s", "nan", "inf"] {
-            assert!(read(bad).is_err(), "{bad}");
         }
     }
 

@@ -55,6 +55,14 @@ impl Failure {
     pub fn rendered(exit: Exit, text: impl fmt::Display) -> Failure {
         Failure { exit, report: Report::Rendered(text.to_string()) }
     }
+
+    /// Whether results could not be reached, which may pass.
+    pub fn is_out_of_reach(&self) -> bool {
+        match &self.report {
+            Report::Rendered(_) => false,
+            Report::Error(error) => matches!(error.downcast_ref(), Some(StoreError::Unreachable { .. })),
+        }
+    }
 }
 
 impl From<StoreError> for Failure {

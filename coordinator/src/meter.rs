@@ -44,14 +44,12 @@ pub struct Meter {
     pub store: Histogram,
     /// How long runs were computed for.
     pub task: Histogram,
-    attempts: AtomicU64,
     store_failures: AtomicU64,
 }
 
 impl Meter {
-    /// A record was stored that took so many attempts and so many seconds.
-    pub fn record(&self, attempts: u32, seconds: Option<f64>) {
-        self.attempts.fetch_add(attempts.into(), Ordering::Relaxed);
+    /// A record was stored that took so many seconds.
+    pub fn record(&self, seconds: Option<f64>) {
         if let Some(time) = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
             self.task.observe(time);
         }
@@ -60,11 +58,6 @@ impl Meter {
     /// A part could not be stored.
     pub fn store_failed(&self) {
         self.store_failures.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Attempts behind the records that were stored.
-    pub fn attempts(&self) -> u64 {
-        self.attempts.load(Ordering::Relaxed)
     }
 
     /// Parts that could not be stored.
@@ -93,8 +86,8 @@ mod tests {
     fn times_that_are_none_are_not_counted() {
         let meter = Meter::default();
         for seconds in [None, Some(f64::NAN), Some(-1.0), Some(f64::INFINITY), Some(0.5)] {
-            meter.record(2, seconds);
+            meter.record(seconds);
         }
-        assert_eq!((meter.attempts(), meter.task.read().1), (10, 1));
+        assert_eq!(meter.task.read().1, 1);
     }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use sweep::plan::Shard;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -22,13 +23,14 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Begins to show `progress` towards `total` tasks; shows nothing if `quiet`.
-    pub fn start(progress: watch::Receiver<Progress>, total: u64, quiet: bool) -> Reporter {
+    /// Begins to show `progress` towards `total` tasks, those of a shard if it is one; shows nothing if `quiet`.
+    pub fn start(progress: watch::Receiver<Progress>, total: u64, shard: Option<Shard>, quiet: bool) -> Reporter {
+        let title = shard.map_or_else(String::new, |shard| format!("shard {shard} · "));
         let task = (!quiet).then(|| {
             if std::io::stderr().is_terminal() {
-                tokio::spawn(show_bar(progress, total))
+                tokio::spawn(show_bar(progress, total, title))
             } else {
-                tokio::spawn(show_lines(progress, total))
+                tokio::spawn(show_lines(progress, total, title))
             }
         });
         Reporter { task }
@@ -43,10 +45,10 @@ impl Reporter {
     }
 }
 
-async fn show_bar(mut progress: watch::Receiver<Progress>, total: u64) {
-    let template = "{elapsed_precise} [{bar:32}] {percent:>3}% {human_pos}/{human_len} · {msg}";
+async fn show_bar(mut progress: watch::Receiver<Progress>, total: u64, title: String) {
+    let template = "{prefix}{elapsed_precise} [{bar:32}] {percent:>3}% {human_pos}/{human_len} · {msg}";
     let style = ProgressStyle::with_template(template).expect("a valid template").progress_chars("█▉▊▋▌▍▎▏ ");
-    let bar = ProgressBar::new(total).with_style(style);
+    let bar = ProgressBar::new(total).with_style(style).with_prefix(title);
     let mut pace = Pace::new();
     loop {
         let now = *progress.borrow_and_update();
@@ -63,7 +65,7 @@ async fn show_bar(mut progress: watch::Receiver<Progress>, total: u64) {
     bar.abandon();
 }
 
-async fn show_lines(mut progress: watch::Receiver<Progress>, total: u64) {
+async fn show_lines(mut progress: watch::Receiver<Progress>, total: u64, title: String) {
     let mut pace = Pace::new();
     loop {
         // Ends at once when the fleet does.
@@ -74,7 +76,8 @@ async fn show_lines(mut progress: watch::Receiver<Progress>, total: u64) {
         let now = *progress.borrow();
         let ended = now.counts.ended();
         let percent = 100 * ended / total.max(1);
-        eprintln!("{} of {} ({percent}%) · {}", format::count(ended), format::count(total), pace.describe(&now, total));
+        let (ended, of) = (format::count(ended), format::count(total));
+        eprintln!("{title}{ended} of {of} ({percent}%) · {}", pace.describe(&now, total));
     }
 }
 
@@ -110,7 +113,7 @@ impl Pace {
 }
 
 /// One line: rate, time to go, who works, and what went wrong.
-fn describe(progress: &Progress, total: u64, rate: f64) -> String {
+pub(crate) fn describe(progress: &Progress, total: u64, rate: f64) -> String {
     let counts = progress.counts;
     let mut parts = Vec::new();
     if rate > 0.0 {

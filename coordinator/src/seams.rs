@@ -8,10 +8,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use engine::record::Record;
 use engine::{Preset, RunId, RunRecord, Value};
-use results::{PlanTable, RowLabels, Store, StoreError, SweptColumn, SweptKind};
+use results::{Handover, PlanTable, RowLabels, Store, StoreError, SweptColumn, SweptKind};
 use sweep::plan::{Plan, Run};
 
-use crate::fleet::{Shape, Sink, SinkError, Strikes, TaskSource};
+use crate::fleet::{Shape, Sink, SinkError, TaskSource};
 use crate::meter::Meter;
 
 /// How many configs are remembered as text.
@@ -181,7 +181,7 @@ impl SharedStore {
                 for record in records {
                     let provenance = &record.output.provenance;
                     let times = [provenance.simulate_s, provenance.train_s, provenance.evaluate_s];
-                    self.meter.record(provenance.attempt, times.into_iter().flatten().reduce(|sum, time| sum + time));
+                    self.meter.record(times.into_iter().flatten().reduce(|sum, time| sum + time));
                 }
             }
             Err(_) => self.meter.store_failed(),
@@ -205,9 +205,9 @@ impl Sink for SharedStore {
         Ok(())
     }
 
-    async fn keep_strikes(&mut self, strikes: Strikes) -> Result<(), SinkError> {
+    async fn hand_over(&mut self, handover: Handover) -> Result<(), SinkError> {
         let store = self.clone();
-        let kept = tokio::task::spawn_blocking(move || store.with(|store| store.keep_strikes(&strikes))).await;
+        let kept = tokio::task::spawn_blocking(move || store.with(|store| store.hand_over(&handover))).await;
         kept.map_err(SinkError::new)?.map_err(sink_error)
     }
 }

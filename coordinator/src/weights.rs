@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::network::InitialWeights;
+use results::{Blobs, Location};
 use sweep::spec::WeightsSource;
 
 /// Larger files are no hedger's weights.
@@ -60,14 +61,14 @@ impl WeightsSource for WeightFiles {
 /// The weights that lie beside results, under the digests that their paths had when the sweep ran.
 #[derive(Debug)]
 pub struct StoredWeights {
-    blobs: PathBuf,
+    location: Location,
     digests: BTreeMap<String, String>,
 }
 
 impl StoredWeights {
     /// The blobs of an output.
-    pub fn of(output: &Path, digests: BTreeMap<String, String>) -> StoredWeights {
-        StoredWeights { blobs: blobs(output), digests }
+    pub fn of(output: &Location, digests: BTreeMap<String, String>) -> StoredWeights {
+        StoredWeights { location: output.clone(), digests }
     }
 }
 
@@ -76,22 +77,18 @@ impl WeightsSource for StoredWeights {
         let Some(digest) = self.digests.get(path) else {
             return Err("it was not among the files when the sweep was run; run the sweep again".to_owned());
         };
-        let file = self.blobs.join(blob_name(digest));
-        let content = std::fs::read(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-        let weights = InitialWeights::parse(&content).map_err(|error| format!("{}: {error}", file.display()))?;
+        let name = blob_name(digest);
+        let read = Blobs::at(&self.location).and_then(|blobs| blobs.read(name));
+        let content = read.map_err(|error| format!("cannot be read: {error}"))?;
+        let weights = InitialWeights::parse(&content).map_err(|error| format!("blob {name}: {error}"))?;
         if weights.digest().to_string() != *digest {
-            return Err(format!("{} is not what its name says", file.display()));
+            return Err(format!("blob {name} is not what its name says"));
         }
         Ok(Arc::new(weights))
     }
 }
 
-/// The folder of an output that holds the weights.
-pub fn blobs(output: &Path) -> PathBuf {
-    output.join("blobs")
-}
-
-/// The name of the weights of a digest in that folder.
+/// The name of the blob that holds the weights of a digest.
 pub fn blob_name(digest: &str) -> &str {
     digest.strip_prefix("blake3:").unwrap_or(digest)
 }

@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
+use crate::census::{Counted, Excess};
 use crate::convert::Report;
-use crate::limits::MAX_PIECE_BYTES;
+use crate::limits::{MAX_BATCH_LISTS_BYTES, MAX_PIECE_BYTES};
 use crate::v1::ResultBatch;
 
 /// Cuts content into consecutive pieces of at most [`MAX_PIECE_BYTES`]; at least one, so that nothing is a message too.
@@ -58,15 +59,20 @@ pub enum AssemblyError {
         /// The limit.
         limit: usize,
     },
+    /// Decoded it would take more than was agreed on.
+    #[error("the batch is refused: {0}")]
+    Excess(#[from] Excess),
     /// The whole is no encoded message.
     #[error("not an encoded message: {0}")]
     Malformed(#[from] prost::DecodeError),
 }
 
 impl From<AssemblyError> for tonic::Status {
+    /// All of these are the message's fault. Not `RESOURCE_EXHAUSTED`, by which servers and proxies say that they have too
+    /// much to do at the moment.
     fn from(error: AssemblyError) -> tonic::Status {
         match error {
-            AssemblyError::TooLarge { .. } => tonic::Status::resource_exhausted(error.to_string()),
+            AssemblyError::TooLarge { .. } | AssemblyError::Excess(_) => tonic::Status::out_of_range(error.to_string()),
             AssemblyError::Malformed(_) => tonic::Status::invalid_argument(error.to_string()),
         }
     }
@@ -120,12 +126,57 @@ impl Assembler {
         if self.gathered.is_empty() { self.single } else { self.gathered.freeze() }
     }
 
+    /// The whole as an encoded result batch that may be decoded.
+    ///
+    /// # Errors
+    /// If decoding it would take too much.
+    pub fn finish_encoded(self) -> Result<EncodedBatch, AssemblyError> {
+        let encoded = self.finish();
+        let lists_bytes = ResultBatch::LAYOUT.count(&encoded)?;
+        if lists_bytes > MAX_BATCH_LISTS_BYTES {
+            return Err(Excess::TooLarge { bytes: lists_bytes, limit: MAX_BATCH_LISTS_BYTES }.into());
+        }
+        Ok(EncodedBatch { encoded, lists_bytes })
+    }
+
     /// The whole as a result batch, whose reports are yet to be converted, each on its own.
     ///
     /// # Errors
-    /// If it is none.
+    /// If it is none, or decoding it would take too much.
     pub fn finish_batch(self) -> Result<ResultBatch, AssemblyError> {
-        Ok(ResultBatch::decode(self.finish())?)
+        self.finish_encoded()?.decode()
+    }
+}
+
+/// A result batch of which is known what decoding it takes.
+#[derive(Clone, Debug)]
+pub struct EncodedBatch {
+    encoded: Bytes,
+    lists_bytes: usize,
+}
+
+impl EncodedBatch {
+    /// How long it is, in bytes.
+    pub fn len(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.encoded.is_empty()
+    }
+
+    /// How many bytes it takes beyond its length when it is decoded, at most.
+    pub fn lists_bytes(&self) -> usize {
+        self.lists_bytes
+    }
+
+    /// The batch, whose reports are yet to be converted, each on its own.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn decode(self) -> Result<ResultBatch, AssemblyError> {
+        Ok(ResultBatch::decode(self.encoded)?)
     }
 }
 
@@ -182,5 +233,11 @@ mod tests {
         let mut assembler = Assembler::new(8);
         assembler.push(Bytes::from_static(&[0xff; 4])).unwrap();
         assert!(matches!(assembler.finish_batch(), Err(AssemblyError::Malformed(_))));
+    }
+
+    #[test]
+    fn what_is_too_large_is_the_batchs_fault_and_not_the_servers_load() {
+        let status = tonic::Status::from(AssemblyError::TooLarge { bytes: 4, limit: 3 });
+        assert_eq!(status.code(), tonic::Code::OutOfRange);
     }
 }

@@ -2,8 +2,12 @@
 
 use crate::error::{Problem, WireError};
 
-/// The largest message, in bytes; to be set on both sides as `max_decoding_message_size`.
+/// The largest message to a worker, in bytes; to be set as its `max_decoding_message_size`. Grants are the largest.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// The largest message to the coordinator, in bytes; to be set as its `max_decoding_message_size`. Heartbeats are the
+/// largest: one of [`MAX_HELD`] tasks takes 3 MB.
+pub const MAX_REQUEST_BYTES: usize = 4 << 20;
 
 /// The largest piece of a stream (a result batch, a blob), in bytes.
 pub const MAX_PIECE_BYTES: usize = 1 << 20;
@@ -40,10 +44,14 @@ pub const MAX_OVERRIDES: usize = 1024;
 pub const MAX_GRANT_TASKS: usize = 1 << 16;
 
 /// How many tasks a worker holds, and how many a heartbeat cancels.
-pub const MAX_HELD: usize = 1 << 18;
+pub const MAX_HELD: usize = 1 << 16;
 
-/// How many reports a result batch holds.
-pub const MAX_BATCH_REPORTS: usize = 1 << 18;
+/// How many reports a result batch holds. More than gather while a batch is on its way.
+pub const MAX_BATCH_REPORTS: usize = 1 << 14;
+
+/// How many bytes the lists of a result batch may take when they are decoded, beyond the batch's own length. A run with
+/// samples of a million epochs takes most of it.
+pub const MAX_BATCH_LISTS_BYTES: usize = 128 << 20;
 
 /// How many slots a worker has.
 pub const MAX_SLOTS: u32 = 4096;

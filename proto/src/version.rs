@@ -81,7 +81,11 @@ mod tests {
     #[test]
     fn the_message_says_which_side_is_behind() {
         let newer = check_versions(&request(PROTOCOL_VERSION + 1, engine::NUMERIC_VERSION)).unwrap_err();
-        assert_eq!(newer.to_string(), "worker 0.1.0 speaks protocol 3, this coordinator 2: upgrade the coordinator");
+        let (theirs, ours) = (PROTOCOL_VERSION + 1, PROTOCOL_VERSION);
+        assert_eq!(
+            newer.to_string(),
+            format!("worker 0.1.0 speaks protocol {theirs}, this coordinator {ours}: upgrade the coordinator")
+        );
         let older = check_versions(&request(PROTOCOL_VERSION, engine::NUMERIC_VERSION - 1)).unwrap_err();
         let numeric = engine::NUMERIC_VERSION;
         assert_eq!(

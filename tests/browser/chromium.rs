@@ -1,6 +1,6 @@
 //! A headless Chromium that looks at pages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What looks at a page from inside it.
@@ -48,6 +48,11 @@ impl Browser {
             asked.is_ok_and(|status| status.success())
         };
         all.find(works).map(|program| Browser { program })
+    }
+
+    /// Where it is.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Looks at a page, with its details opened or as they are.

@@ -5,6 +5,7 @@
 
 mod chromium;
 mod live;
+mod tab;
 
 use std::path::Path;
 

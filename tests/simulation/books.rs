@@ -85,6 +85,12 @@ pub(crate) struct Books {
     /// Processes that are to hear of the end.
     pub(crate) to_be_told: Vec<(usize, u32)>,
     pub(crate) backups: u64,
+    /// Tasks that were ever given to a second worker.
+    pub(crate) backed_up: BTreeSet<u64>,
+    /// Which processes have results of which tasks.
+    finished: BTreeMap<u64, BTreeSet<(usize, u32)>>,
+    /// The workers that this coordinator knew of when it started, by name.
+    pub(crate) awaited: BTreeSet<String>,
 }
 
 impl Books {
@@ -107,6 +113,9 @@ impl Books {
             retried: BTreeMap::new(),
             to_be_told: Vec::new(),
             backups: 0,
+            backed_up: BTreeSet::new(),
+            finished: BTreeMap::new(),
+            awaited: BTreeSet::new(),
         }
     }
 
@@ -116,6 +125,15 @@ impl Books {
 
     pub(crate) fn killed(&mut self, task: u64) {
         *self.kills.entry(task).or_default() += 1;
+    }
+
+    pub(crate) fn finished(&mut self, task: u64, node: usize, life: u32) {
+        self.finished.entry(task).or_default().insert((node, life));
+    }
+
+    /// The processes that have had a result of a task.
+    pub(crate) fn finishers(&self, task: u64) -> impl Iterator<Item = (usize, u32)> {
+        self.finished.get(&task).into_iter().flatten().copied()
     }
 
     pub(crate) fn died(&mut self, node: usize, life: u32, now: u64) {
@@ -131,7 +149,8 @@ impl Books {
         self.coordinator_began = now;
         let done = disk.done();
         self.coordinator_lives += 1;
-        self.inherited = disk.strikes.clone();
+        self.awaited = disk.handover.workers.clone();
+        self.inherited = disk.handover.strikes.clone();
         self.known.clear();
         for (place, run_id) in self.places.iter_mut().zip(ids(u64::MAX)) {
             *place = if done.contains(&run_id) { Place::Done } else { Place::Unknown };
@@ -191,6 +210,7 @@ impl Books {
                 Reason::TimedOut => "timed out",
                 Reason::HandedBack => "handed back",
             },
+            Content::Incomplete(_) => "incomplete",
             Content::Invalid(_) => "unavailable",
         };
         self.see(index, Some(worker), event);
@@ -227,11 +247,13 @@ impl Books {
             (Place::Leased { second: None, .. }, Place::Leased { second: Some(second), .. }) => {
                 self.transitions.insert((from.name(Some(second)), "a backs up"));
                 self.backups += 1;
+                self.backed_up.insert(index as u64);
                 None
             }
             (Place::Leased { .. }, Place::Queued | Place::StoringFailure | Place::Leased { .. }) => match cause {
                 "silence" => Some("silence"),
                 "listed" => Some("unlisted by a"),
+                "left" => Some("a leaves"),
                 _ => None,
             },
             (Place::StoringResult | Place::StoringFailure, Place::Done | Place::Failed) if cause == "stored" => {

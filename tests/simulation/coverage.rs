@@ -8,10 +8,11 @@ use crate::books::Transition;
 const TABLE: &str = include_str!("../../coordinator/sweep/src/ledger/tests/table.txt");
 
 /// Events that a simulation of the whole cannot meet, or that change nothing there, and why.
-const BEYOND: [(&str, &str); 7] = [
+const BEYOND: [(&str, &str); 8] = [
     ("a leaves", "the dispatcher lets go of a worker only if it never got its id, and then it has no leases"),
     ("a leaves, store failed", "as above"),
     ("a leases, draining", "the dispatcher does not ask a ledger that drains"),
+    ("incomplete", "nobody edits a sweep file there"),
     ("unavailable of attempt 9", "no worker makes up attempts"),
     ("closed, listed by a", "whether the plan is complete shows in no other row"),
     ("submitted", "a planner plans no task twice; that it plans them shows in the row of the unknown"),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use coordinator::fleet::Handover;
 use engine::{RunId, RunRecord, Status};
 
 /// A record as the store keeps it.
@@ -28,7 +29,8 @@ impl Row {
 pub(crate) struct Disk {
     /// The rows of each run, in the order in which they were written.
     rows: BTreeMap<RunId, Vec<Row>>,
-    pub(crate) strikes: BTreeMap<RunId, u16>,
+    /// What the coordinator has left to a later one.
+    pub(crate) handover: Handover,
     /// There is no room until then.
     pub(crate) full_until: u64,
 }

@@ -93,4 +93,6 @@ pub(crate) enum Bug {
     LateResultOverwrites,
     /// What counts against tasks is forgotten when the coordinator restarts.
     StrikesForgotten,
+    /// A coordinator that is started again does not wait for the workers of the one before.
+    WorkersForgotten,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use coordinator::fleet::dispatcher::{Arms, Dispatcher, Step, Terms};
 use coordinator::fleet::message::{Content, Control, Delivered, LeaseReply, Message};
-use coordinator::fleet::{Part, Rhythm, SinkError, Strikes, fingerprint};
+use coordinator::fleet::{Handover, Kept, Part, Rhythm, SinkError, fingerprint};
 use engine::{RunId, RunRecord};
 use proto::{Acknowledgement, Assembler, Grant, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome};
 use sweep::ledger::{Directives, LedgerConfig, Millis, TooManyWorkers, UnknownWorker, WorkerId, WorkerInfo};
@@ -23,6 +23,9 @@ pub(crate) const LEASE_TTL: Duration = Duration::from_secs(30);
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 pub(crate) const MAX_ATTEMPTS: u16 = 3;
 
+/// How long the workers of an earlier coordinator are waited for: a heartbeat, and the longest wait before a call is repeated.
+const REUNION: Duration = Duration::from_secs(15);
+
 /// How long an attempt may take.
 const TASK_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -31,6 +34,7 @@ enum Awaited {
     Joined(oneshot::Receiver<Result<WorkerId, TooManyWorkers>>),
     Leased(oneshot::Receiver<LeaseReply>),
     Ordered(oneshot::Receiver<Result<Directives, UnknownWorker>>),
+    Left(oneshot::Receiver<Result<(), UnknownWorker>>),
     /// A report, with the tasks that it names.
     Judged(oneshot::Receiver<Vec<Verdict>>, Vec<RunId>),
 }
@@ -46,7 +50,7 @@ struct Waiting {
 /// A part on its way to the disk.
 struct Writing {
     records: Vec<RunRecord>,
-    strikes: Option<Strikes>,
+    handover: Option<Handover>,
 }
 
 /// A coordinator's process.
@@ -72,7 +76,12 @@ impl World {
         }
         self.head_life += 1;
         let (sender, returns) = mpsc::unbounded_channel();
-        let forgets = self.bug == Some(Bug::StrikesForgotten);
+        let mut handover = self.disk.handover.clone();
+        match self.bug {
+            Some(Bug::StrikesForgotten) => handover.strikes.clear(),
+            Some(Bug::WorkersForgotten) => handover.workers.clear(),
+            _ => {}
+        }
         let terms = Terms {
             ledger: LedgerConfig {
                 lease_ttl: LEASE_TTL,
@@ -84,7 +93,8 @@ impl World {
             rhythm: Rhythm { interval: Duration::from_secs(1), bytes: 1 << 20, records: 20 },
             farewell: Duration::from_secs(8),
             objective: None,
-            strikes: if forgets { Default::default() } else { self.disk.strikes.clone() },
+            handover,
+            reunion: REUNION,
             arms: Arms::of(Arc::new(Source)),
         };
         let planner = self.tasks.planner(self.disk.done());
@@ -105,12 +115,14 @@ impl World {
         let Some(head) = self.head.take() else { return };
         self.trace.line(self.now, format_args!("coordinator dies"));
         self.head_asleep_until = 0;
-        if let Some(Writing { records, strikes }) = head.writing {
+        if let Some(Writing { records, handover }) = head.writing {
             // The part is there, whole, or it is not: it is renamed into its place when it is fsynced.
             if self.dice.chance(0.5) {
                 self.disk.write(&records);
-                if self.dice.chance(0.5) {
-                    self.disk.strikes = strikes.unwrap_or_default().into_iter().collect();
+                if self.dice.chance(0.5)
+                    && let Some(handover) = handover
+                {
+                    self.disk.handover = handover;
                 }
             }
         }
@@ -152,7 +164,7 @@ impl World {
             Request::Join(hello) => {
                 let (reply, answer) = oneshot::channel();
                 let info = WorkerInfo { host: hello.host, name: hello.name, slots: hello.slots };
-                (Message::Join { info, reply }, Awaited::Joined(answer))
+                (Message::Join { info, remote: true, reply }, Awaited::Joined(answer))
             }
             Request::Lease { worker_id, max_tasks, wait } => {
                 let (reply, answer) = oneshot::channel();
@@ -166,6 +178,11 @@ impl World {
                 self.books.heartbeat(worker, &heartbeat.held, now);
                 cause = "listed";
                 (Message::Heartbeat { worker, held: heartbeat.held, reply }, Awaited::Ordered(answer))
+            }
+            Request::Leave { worker_id } => {
+                let (reply, answer) = oneshot::channel();
+                cause = "left";
+                (Message::Leave { worker: WorkerId(worker_id), reply }, Awaited::Left(answer))
             }
             Request::Report { worker_id, reports } => {
                 let (reply, answer) = oneshot::channel();
@@ -238,14 +255,19 @@ impl World {
             return Ok(());
         }
         let Some(head) = &mut self.head else { return Ok(()) };
-        let Some(Writing { records, strikes }) = head.writing.take() else { return Ok(()) };
-        let ended = if self.disk.full_until > now {
+        let Some(Writing { records, handover }) = head.writing.take() else { return Ok(()) };
+        let full = || Err(SinkError::transient("no space left on device"));
+        let mut left = Ok(());
+        let ended = if self.disk.full_until > now && records.is_empty() {
+            left = full();
+            Ok(())
+        } else if self.disk.full_until > now {
             self.books.fired(Fault::DiskFull);
-            Err(SinkError::transient("no space left on device"))
+            full()
         } else {
             self.disk.write(&records);
-            if let Some(strikes) = strikes {
-                self.disk.strikes = strikes.into_iter().collect();
+            if let Some(handover) = handover {
+                self.disk.handover = handover;
             }
             if std::mem::take(&mut self.books.store_lies) {
                 self.books.fired(Fault::StoreLies);
@@ -259,7 +281,7 @@ impl World {
         let cause = if ended.is_ok() { "stored" } else { "store failed" };
         if self.bug != Some(Bug::AcknowledgedBeforeDurable) {
             let time = head.time(now);
-            if let Err(error) = head.dispatcher.part_ended(time, ended) {
+            if let Err(error) = head.dispatcher.part_ended(time, Kept { records: ended, handover: left }) {
                 // It was to end anyway, and does not wait for room: what is not stored is still the workers'.
                 assert!(head.dispatcher.ledger().is_draining(), "what fails here passes: {error}");
                 self.head_crash();
@@ -307,18 +329,18 @@ impl World {
 
     fn head_write(&mut self, mut part: Part) -> Result<(), Broken> {
         let now = self.now;
-        let strikes = part.take_strikes();
+        let handover = part.take_handover();
         let records = part.into_records(&Source);
         let life = self.head_life;
         let written = now + self.dice.between(1, 300);
         let Some(head) = &mut self.head else { return Ok(()) };
-        head.writing = Some(Writing { records, strikes });
+        head.writing = Some(Writing { records, handover });
         self.at(written, Event::Written { life });
         if self.bug == Some(Bug::AcknowledgedBeforeDurable)
             && let Some(head) = &mut self.head
         {
             let time = head.time(now);
-            head.dispatcher.part_ended(time, Ok(())).expect("nothing failed");
+            head.dispatcher.part_ended(time, Kept::whole()).expect("nothing failed");
             self.observe("stored")?;
         }
         if std::mem::take(&mut self.books.crash_while_storing) {
@@ -424,6 +446,12 @@ fn ready(awaited: &mut Awaited) -> Option<Result<Answer, Status>> {
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Closed) => ended(),
         },
+        Awaited::Left(answer) => match answer.try_recv() {
+            Ok(Ok(())) => Some(Ok(Answer::Left)),
+            Ok(Err(unknown)) => Some(Err(Status::not_found(unknown.to_string()))),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Closed) => ended(),
+        },
         Awaited::Judged(answer, ids) => match answer.try_recv() {
             Ok(verdicts) => {
                 let acknowledgement = |(run_id, verdict)| Some(Acknowledgement { run_id, verdict });
@@ -459,6 +487,7 @@ pub(crate) fn describe(request: &Request) -> String {
             format!("heartbeat as {} of {held:?}", heartbeat.worker_id)
         }
         Request::Report { worker_id, reports } => format!("report {} as {worker_id}", reports.len()),
+        Request::Leave { worker_id } => format!("leave as {worker_id}"),
         Request::Blob(digest) => format!("blob {digest}"),
     }
 }

@@ -133,6 +133,7 @@ fn planted_bugs_are_caught() {
         (Bug::LeaseNotReturned, &["the_dead_hold_no_lease"]),
         (Bug::LateResultOverwrites, &["the_first_result_wins"]),
         (Bug::StrikesForgotten, &["strikes_survive_a_restart"]),
+        (Bug::WorkersForgotten, &["what_is_finished_is_not_run_again"]),
     ];
     for (bug, invariants) in bugs {
         let mut caught = Vec::new();

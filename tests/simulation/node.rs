@@ -20,6 +20,9 @@ use crate::world::{Broken, Event, World};
 /// How many epochs a task has.
 const EPOCHS: u32 = 4;
 
+/// The machine that all workers are on.
+const HOST: &str = "host";
+
 /// A task on one of the threads.
 struct Run {
     run_id: RunId,
@@ -35,6 +38,8 @@ pub(crate) struct Process {
     clerk: Arc<Clerk>,
     identity: Identity,
     pub(crate) began: u64,
+    /// It has heard that there will be no more tasks.
+    pub(crate) told: bool,
     idle_slots: usize,
     runs: BTreeMap<u64, Run>,
     /// Calls that are under way.
@@ -76,6 +81,11 @@ impl Node {
         }
     }
 
+    /// The worker's process, as it introduces itself.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}.{} on {HOST}", self.name, self.life)
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         self.process.is_some()
     }
@@ -90,7 +100,7 @@ impl World {
         }
         place.life += 1;
         let options = AgentOptions {
-            host: "host".into(),
+            host: HOST.into(),
             exit_when_done: true,
             grace: Duration::from_secs(20),
             ..AgentOptions::new(format!("{}.{}", place.name, place.life), place.slots)
@@ -104,6 +114,7 @@ impl World {
             clerk,
             identity,
             began: now,
+            told: false,
             idle_slots: place.slots,
             runs: BTreeMap::new(),
             calls: BTreeSet::new(),
@@ -159,6 +170,11 @@ impl World {
         if process.calls.remove(&number) {
             let what = answer.as_ref().map_or_else(|status| status.message().to_owned(), describe);
             self.trace.line(now, format_args!("worker {node} hears {number}: {what}"));
+            process.told |= match &answer {
+                Ok(Answer::Leased(lease)) => matches!(lease, proto::Lease::Finished),
+                Ok(Answer::Ordered(orders)) => orders.drain,
+                _ => false,
+            };
             process.session.answered(Duration::from_millis(now - process.began), number, answer);
         }
         self.node_step(node)
@@ -205,6 +221,7 @@ impl World {
                 if wrong {
                     self.books.fired(Fault::WrongNumbers);
                 }
+                self.books.finished(index, node, life);
                 Some(Outcome::Finished(output(index, nature, provenance.clone(), wrong)))
             }
         };
@@ -268,6 +285,7 @@ impl World {
                 self.send_hang_up(node, life, number);
             }
             for (run, index, nature) in begun {
+                self.check_begun(node, index)?;
                 self.trace.line(now, format_args!("worker {node} runs task {index} ({:?})", nature.fate));
                 if nature.fate == Fate::Hangs {
                     self.books.fired(Fault::HangingTask);
@@ -323,6 +341,7 @@ fn describe(answer: &Answer) -> String {
             let verdicts: Vec<_> = verdicts.iter().flatten().map(|one| (index_of(one.run_id), one.verdict)).collect();
             format!("{verdicts:?}")
         }
+        Answer::Left => "goodbye".to_owned(),
         Answer::Blob(_) => "a blob".to_owned(),
     }
 }

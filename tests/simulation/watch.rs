@@ -125,6 +125,27 @@ impl World {
         Ok(())
     }
 
+    /// A worker begins a task. Nobody else has a result of it that was not delivered because the coordinator was away.
+    pub(crate) fn check_begun(&self, node: usize, task: u64) -> Result<(), Broken> {
+        // Whoever cannot be heard of for a while loses its tasks to others, and some are given to two workers on purpose.
+        let calm_since = self.now.saturating_sub(60_000);
+        let undisturbed = |node: usize| self.nodes[node].disturbed_until < calm_since.max(1);
+        let excused = !self.weather.is_calm() || self.books.last_awakening > calm_since || !undisturbed(node);
+        if excused || self.books.backed_up.contains(&task) {
+            return Ok(());
+        }
+        for (other, life) in self.books.finishers(task).filter(|(other, _)| *other != node) {
+            let place = &self.nodes[other];
+            let Some(process) = place.process.as_ref().filter(|_| place.life == life) else { continue };
+            let known = self.books.awaited.contains(&place.full_name());
+            let has_it = process.session.held().iter().any(|held| index_of(held.run_id) == task);
+            hold(!(known && has_it && undisturbed(other)), "what_is_finished_is_not_run_again", || {
+                format!("worker {node} begins task {task}, of which worker {other} has a result")
+            })?;
+        }
+        Ok(())
+    }
+
     /// A coordinator that ends because everything has ended has told whoever could hear it.
     pub(crate) fn check_farewell(&mut self, ledger: &Ledger) -> Result<(), Broken> {
         hold(ledger.is_finished(), "the_end_is_the_end", || format!("{:?}", ledger.counts()))?;
@@ -147,7 +168,7 @@ impl World {
     pub(crate) fn check_end(&mut self) -> Result<(), Broken> {
         for &(node, life) in &self.books.to_be_told {
             let place = &self.nodes[node];
-            let told = place.life != life || place.process.as_ref().is_none_or(|process| process.session.is_told());
+            let told = place.life != life || place.process.as_ref().is_none_or(|process| process.told);
             hold(told, "a_finished_sweep_has_told_its_workers", || format!("worker {node} does not know"))?;
         }
         for index in 0..self.tasks.len() {

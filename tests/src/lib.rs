@@ -1,7 +1,14 @@
 //! What the whole-system tests share: finding the binaries, running them in a folder of their own, and reading what
 //! they leave behind.
 
+pub mod docker;
+pub mod exposition;
+pub mod faults;
+pub mod grafana;
+pub mod ops;
 pub mod proxy;
+pub mod s3;
+pub mod scrape;
 pub mod siege;
 
 use std::ffi::OsStr;

@@ -183,6 +183,16 @@ impl Siege {
     }
 }
 
+/// How much processor time a process has taken so far, in user and system mode; `None` where the system does not say.
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program is in parentheses, and may have anything in it; `utime` is the twelfth field after it.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11..13)?.iter().map(|field| field.parse::<u64>().ok()).sum::<Option<u64>>()?;
+    // Linux counts in hundredths of a second, for programs at least.
+    Some(Duration::from_millis(10 * ticks))
+}
+
 /// One client. That the server hangs up, or is gone, is what it is there for.
 fn besiege(server: SocketAddr, nuisance: Nuisance, raised: &AtomicBool, connections: &AtomicU64) {
     let opening = nuisance.opening();

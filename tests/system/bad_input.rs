@@ -169,9 +169,16 @@ fn an_output_in_use_is_refused() {
     sandbox.write("bad.yaml", GOOD);
     let arguments = ["--sweep", "bad.yaml", "--slots", "0", "--listen", "127.0.0.1:0"];
     let mut first = Background::start(sandbox.command("coordinator", arguments));
-    first.read_stderr_until(|line| line.contains("listening"));
+    let line = first.read_stderr_until(|line| line.starts_with("listening on "));
     let finished = sandbox.coordinator(["--sweep", "bad.yaml"]).expect_code(4);
     assert!(finished.stderr.contains("locked"), "{}", finished.stderr);
+    // The same command once more: that its port is taken, too, is not what is wrong.
+    let address = line["listening on ".len()..].split(": ").next().unwrap();
+    let again = sandbox.coordinator(["--sweep", "bad.yaml", "--listen", address]).expect_code(4);
+    assert!(again.stderr.contains("locked"), "{}", again.stderr);
+    let elsewhere = ["--sweep", "bad.yaml", "--listen", address, "--out", "elsewhere"];
+    let taken = sandbox.coordinator(elsewhere).expect_code(2);
+    assert!(taken.stderr.contains(&format!("cannot listen on {address}")), "{}", taken.stderr);
     assert!(finished.stderr.contains(&first.child().id().to_string()), "names the holder: {}", finished.stderr);
     first.signal("KILL");
     first.wait();

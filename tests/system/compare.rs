@@ -132,6 +132,15 @@ fn several_sweeps_stand_side_by_side() {
     assert_eq!(fs::read(sandbox.path("results/again/comparisons.parquet")).unwrap(), before, "nothing is written");
 
     sandbox.coordinator(["compare", "results/again", "results/other", "--out", "joint"]).expect_code(0);
+    // The page is of both sweeps, and says what the terminal says.
+    let page = fs::read_to_string(sandbox.path("joint/report.html")).unwrap();
+    let markdown = fs::read_to_string(sandbox.path("joint/report.md")).unwrap();
+    for part in ["again/kfac", "other/sgd", "The sweep file of other", "<figure id=\"forest\"", "<figure id=\"loss\""] {
+        assert!(page.contains(part), "no {part}");
+    }
+    let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let sentence = markdown.split("**").nth(1).unwrap();
+    assert!(sentence.contains("again/adam") && flat(&compared.stdout).contains(&flat(sentence)), "{sentence}");
     let rows = table(sandbox.path("joint/comparisons.parquet"));
     let counts = texts(&rows, "arm").into_iter().zip(texts(&rows, "cell")).zip(numbers(&rows, "n"));
     let n: HashMap<(String, String), f64> = counts.map(|(key, n)| (key, n.unwrap())).collect();
@@ -176,7 +185,7 @@ fn missing_foreign_and_unfinished_folders_are_told_apart() {
     sandbox.write("foreign/runs.parquet", "PAR1");
     let foreign = sandbox.coordinator(["compare", "foreign"]).expect_code(2);
     assert!(foreign.stderr.contains("holds no sweep's results"), "{}", foreign.stderr);
-    sandbox.coordinator(["compare", "s3://bucket/sweep"]).expect_code(2);
+    sandbox.coordinator(["compare", "gs://bucket/sweep"]).expect_code(2);
     sandbox.coordinator(["compare"]).expect_code(2);
 
     run(&sandbox, "again", SWEEP, &[]);

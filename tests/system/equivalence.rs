@@ -26,10 +26,10 @@ record: {samples: {sets: [test], epochs: last}}
 const RUNS: usize = 48;
 
 /// What a run's log says when the engine has finished it.
-const FINISHED: &str = "run finished";
+pub(crate) const FINISHED: &str = "run finished";
 
 /// The tables that must not depend on who computed them, provenance aside.
-fn tables(out: &Path) -> Vec<DataFrame> {
+pub(crate) fn tables(out: &Path) -> Vec<DataFrame> {
     ["runs", "curves", "paths", "samples", "comparisons"]
         .map(|name| without_provenance(&table(out.join(format!("{name}.parquet")))))
         .into()
@@ -37,14 +37,14 @@ fn tables(out: &Path) -> Vec<DataFrame> {
 
 /// Equality bit for bit: null equals null, and there is no NaN to differ from itself.
 #[track_caller]
-fn assert_same(what: &str, tables: &[DataFrame], expected: &[DataFrame]) {
+pub(crate) fn assert_same(what: &str, tables: &[DataFrame], expected: &[DataFrame]) {
     for (actual, expected) in tables.iter().zip(expected) {
         assert!(actual.equals_missing(expected), "{what}: {:?} differs", expected.get_column_names());
     }
 }
 
 /// The ids of the runs that the engine finished, from a log.
-fn finished_runs(log: &str) -> Vec<String> {
+pub(crate) fn finished_runs(log: &str) -> Vec<String> {
     log.lines()
         .filter(|line| line.contains(FINISHED))
         .map(|line| {

@@ -141,7 +141,13 @@ fn a_dashboard_is_for_this_machine_and_for_its_own_names() {
     let sandbox = Sandbox::new();
     sandbox.write("long.yaml", LONG);
     let refused = sandbox.coordinator(["--sweep", "long.yaml", "--dashboard", "0.0.0.0:0"]).expect_code(2);
-    assert!(refused.stderr.contains("0.0.0.0:0") && refused.stderr.contains("loopback"), "{}", refused.stderr);
+    for part in ["0.0.0.0:0", "loopback", "--tls-cert", "--token-file", "--insecure"] {
+        assert!(refused.stderr.contains(part), "no {part} in {}", refused.stderr);
+    }
+    sandbox.write("token", "0123456789abcdef");
+    let no_tls = ["--sweep", "long.yaml", "--dashboard", "0.0.0.0:0", "--token-file", "token"];
+    let refused = sandbox.coordinator(no_tls).expect_code(2);
+    assert!(refused.stderr.contains("without TLS (--tls-cert and --tls-key)"), "{}", refused.stderr);
     assert!(!sandbox.path("results").exists(), "a refused sweep writes nothing");
 
     let arguments = ["--sweep", "long.yaml", "--slots", "1", "--dashboard", "127.0.0.1:0"];
@@ -156,4 +162,22 @@ fn a_dashboard_is_for_this_machine_and_for_its_own_names() {
     }
     let (head, _) = get(&address, "/nothing", "localhost").unwrap();
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
+}
+
+#[test]
+fn a_dashboard_with_a_token_asks_for_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("long.yaml", LONG);
+    sandbox.write("token", "0123456789abcdef");
+    let arguments =
+        ["--sweep", "long.yaml", "--slots", "1", "--dashboard", "0.0.0.0:0", "--token-file", "token", "--insecure"];
+    let mut coordinator = Background::start(sandbox.command("coordinator", arguments));
+    let warning = coordinator.read_stderr_until(|line| line.contains("open to strangers"));
+    assert!(warning.contains("WARN") && warning.contains("lacks TLS"), "{warning}");
+    let shown = coordinator.read_stderr_until(|line| line.contains("dashboard, which asks for the token, at http://"));
+    let address = format!("127.0.0.1:{}", shown.rsplit(':').next().unwrap());
+    let (head, body) = get(&address, "/live", "any.example").unwrap();
+    assert!(head.starts_with("HTTP/1.1 401") && !body.contains("long"), "{head}\n{body}");
+    let (head, _) = get(&address, "/?token=0123456789abcdef", "any.example").unwrap();
+    assert!(head.starts_with("HTTP/1.1 303") && head.contains("set-cookie: hedgesweep-"), "{head}");
 }

@@ -24,7 +24,7 @@ pub struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
 
-    /// This worker's own certificate (PEM), for a coordinator with --client-ca
+    /// One's own certificate (PEM), for a coordinator with --client-ca
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
 

@@ -8,6 +8,8 @@ pub mod attempt;
 pub mod bench;
 pub mod connection;
 pub mod credentials;
+pub mod duration;
+pub mod log;
 pub mod memory;
 mod panic;
 pub mod platform;

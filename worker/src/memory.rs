@@ -2,6 +2,7 @@
 //! takes the whole process with it.
 
 use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// What the runs of this process have reserved.
@@ -26,6 +27,17 @@ impl Budget {
         }
         Ok(fits)
     }
+
+    /// A run has ended.
+    fn give_back(&mut self, bytes: u64) {
+        self.reserved -= bytes;
+    }
+
+    /// A run will not end: nobody is to wait for its memory, and it is not there either.
+    fn write_off(&mut self, bytes: u64) {
+        self.reserved -= bytes;
+        self.capacity = self.capacity.saturating_sub(bytes);
+    }
 }
 
 static BUDGET: Mutex<Budget> = Mutex::new(Budget { reserved: 0, capacity: 0 });
@@ -36,32 +48,70 @@ fn budget() -> MutexGuard<'static, Budget> {
     BUDGET.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Memory that a run may take, given back when dropped.
-#[derive(Debug)]
-pub struct Reservation(u64);
+/// Memory that is kept for a run, from its beginning to its end, or until nobody waits for its end any more.
+#[derive(Debug, Default)]
+pub(crate) struct Reservation(AtomicU64);
 
-impl Drop for Reservation {
+/// Memory that was reserved.
+#[derive(Debug)]
+pub(crate) struct Reserved<'a> {
+    /// Whether other runs had to end first.
+    pub(crate) waited: bool,
+    /// Gives it back when dropped.
+    pub(crate) guard: Guard<'a>,
+}
+
+/// See [`Reserved::guard`].
+#[derive(Debug)]
+pub(crate) struct Guard<'a>(&'a Reservation);
+
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        if self.0 > 0 {
-            budget().reserved -= self.0;
-            FREED.notify_all();
-        }
+        self.0.end(Budget::give_back);
     }
 }
 
-/// Reserves memory for a run, once the other runs of this process leave as much. Nothing is asked for 0 bytes.
-///
-/// # Errors
-/// How many bytes there are, if they are too few even for this run alone.
-pub fn reserve(bytes: u64) -> Result<Reservation, u64> {
-    if bytes == 0 {
-        return Ok(Reservation(0));
+impl Reservation {
+    /// Reserves memory for a run, once the other runs of this process leave as much; `waits` hears of it if that is not at
+    /// once. Nothing is asked for 0 bytes.
+    ///
+    /// # Errors
+    /// How many bytes there are, if they are too few even for this run alone.
+    pub(crate) fn reserve(&self, bytes: u64, waits: impl FnOnce()) -> Result<Reserved<'_>, u64> {
+        let guard = Guard(self);
+        if bytes == 0 {
+            return Ok(Reserved { waited: false, guard });
+        }
+        let available = || available_bytes().unwrap_or(u64::MAX);
+        let mut held = budget();
+        let waited = !held.admit(bytes, available)?;
+        if waited {
+            // Whoever hears of it may be at the budget, too.
+            drop(held);
+            waits();
+            held = budget();
+            while !held.admit(bytes, available)? {
+                held = FREED.wait(held).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        self.0.store(bytes, Ordering::Relaxed);
+        Ok(Reserved { waited, guard })
     }
-    let mut held = budget();
-    while !held.admit(bytes, || available_bytes().unwrap_or(u64::MAX))? {
-        held = FREED.wait(held).unwrap_or_else(PoisonError::into_inner);
+
+    /// Lets others go on although the run does not end: it is left behind with what it has.
+    pub(crate) fn forfeit(&self) {
+        self.end(Budget::write_off);
     }
-    Ok(Reservation(bytes))
+
+    /// Ends it, once.
+    fn end(&self, act: fn(&mut Budget, u64)) {
+        let mut held = budget();
+        let bytes = self.0.swap(0, Ordering::Relaxed);
+        if bytes > 0 {
+            act(&mut held, bytes);
+            FREED.notify_all();
+        }
+    }
 }
 
 /// How many bytes this process may still take, by what the kernel and the container say; `None` where neither says
@@ -108,6 +158,17 @@ mod tests {
         assert_eq!(budget.admit(60, || 100), Ok(true));
         budget.reserved = 0;
         assert_eq!(budget.admit(101, || 100), Err(100));
+    }
+
+    #[test]
+    fn what_a_run_that_does_not_end_has_is_neither_waited_for_nor_given_to_others() {
+        let mut budget = Budget { reserved: 0, capacity: 0 };
+        assert_eq!((budget.admit(60, || 100), budget.admit(20, || 100)), (Ok(true), Ok(true)));
+        budget.write_off(60);
+        assert_eq!(budget.admit(20, || 100), Ok(true));
+        assert_eq!(budget.admit(20, || 100), Ok(false));
+        budget.give_back(40);
+        assert_eq!(budget.admit(60, || 40), Err(40), "with nothing reserved, what is available is asked again");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
+use crate::memory::Reservation;
+
 /// Why a run is to end before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -23,6 +25,7 @@ pub struct Progress {
     /// The bits of the last epoch's loss; all set before there is one.
     loss: AtomicU64,
     cancelled: AtomicU8,
+    memory: Reservation,
 }
 
 impl Progress {
@@ -30,7 +33,19 @@ impl Progress {
     pub fn new(attempt: u32) -> Progress {
         let zero = AtomicU32::default;
         let loss = AtomicU64::new(u64::MAX);
-        Progress { attempt: AtomicU32::new(attempt), epoch: zero(), epochs: zero(), loss, cancelled: AtomicU8::new(0) }
+        Progress {
+            attempt: AtomicU32::new(attempt),
+            epoch: zero(),
+            epochs: zero(),
+            loss,
+            cancelled: AtomicU8::new(0),
+            memory: Reservation::default(),
+        }
+    }
+
+    /// The memory that is kept for the task.
+    pub(crate) fn memory(&self) -> &Reservation {
+        &self.memory
     }
 
     /// Which attempt at the task this is. It rises if the coordinator grants what already runs once more.

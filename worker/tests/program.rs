@@ -78,6 +78,17 @@ async fn a_refusal_is_told_and_is_bad_usage() {
     assert!(log.contains("error: refused by the coordinator: upgrade the worker"), "{log}");
 }
 
+#[tokio::test]
+async fn a_coordinator_that_does_not_answer_is_given_up_and_that_is_a_failure() {
+    // Taken, so that nobody else answers there, and not listened to.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", taken.local_addr().unwrap());
+    let (code, log) = ended(worker(&url, &["--exit-when-done", "--give-up-after", "50ms"])).await;
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("error: the coordinator has not answered for"), "{log}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn the_first_signal_drains_and_the_second_ends() {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use results::Comparison;
 
 use crate::battery::{Battery, high, low};
-use crate::matched::Matched;
+use crate::matched::{Lost, Matched};
 use crate::source::source;
 use crate::stats::{SeedPair, iqm_difference, mean, wilcoxon};
 
@@ -20,15 +20,14 @@ pub const ALL_CELLS: &str = "*";
 /// A variant that is another one from cell to cell.
 const VARIOUS: &str = "*";
 
-/// One row for each arm's variant that has values in more than one cell, without adjustment and verdict, and the verdict
-/// that lost seeds rule out, those of cells that have lost all of theirs included. A tuned arm is one, whatever its variant in
-/// a cell.
+/// One row for each arm's variant that has values in more than one cell, without adjustment and verdict, and which sides
+/// have lost seeds, in cells that have lost all of theirs, too. A tuned arm is one, whatever its variant in a cell.
 pub(crate) fn across<'a>(
     all: &'a [Matched],
     metric: &str,
     direction: Direction,
     is_tuned: bool,
-) -> Vec<(Comparison, Option<&'static str>)> {
+) -> Vec<(Comparison, Lost)> {
     let mut pairs: Vec<Vec<&'a Matched>> = Vec::new();
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
     for matched in all {
@@ -44,12 +43,7 @@ pub(crate) fn across<'a>(
     pairs.par_iter().map_init(Battery::default, of_cells).collect()
 }
 
-fn row(
-    battery: &mut Battery,
-    all: &[&Matched],
-    metric: &str,
-    direction: Direction,
-) -> (Comparison, Option<&'static str>) {
+fn row(battery: &mut Battery, all: &[&Matched], metric: &str, direction: Direction) -> (Comparison, Lost) {
     let cells: &Vec<&Matched> = &all.iter().copied().filter(|cell| !cell.seeds.is_empty()).collect();
     let (arm, variant) = (cells[0].arm.clone(), common(cells, |cell| &cell.variant));
     let baseline_variant = common(cells, |cell| &cell.baseline_variant);
@@ -71,7 +65,7 @@ fn row(
         iqm_diff_high: high(interval),
         ..of_seeds
     };
-    (row, all.iter().find_map(|cell| cell.excluded))
+    (row, all.iter().fold(Lost::default(), |lost, cell| lost.or(cell.lost)))
 }
 
 /// Each seed's mean over the cells, of the arm and of the baseline, for the seeds that every cell has.

@@ -9,7 +9,7 @@ use results::Comparison;
 use crate::across::across;
 use crate::battery::Battery;
 pub use crate::battery::LEVEL;
-use crate::matched::Matched;
+use crate::matched::{Lost, Matched};
 use crate::question::{Question, QuestionError, pairs_and_baselines};
 use crate::reference::references;
 use crate::runs::Runs;
@@ -60,10 +60,10 @@ pub fn compare(runs: &Runs, question: &Question) -> Result<Vec<Comparison>, Ques
     Ok(all)
 }
 
-/// The battery for each pair, and the verdict that lost seeds rule out.
-fn cell_by_cell(all: &[&Matched], metric: &str, direction: Direction) -> Vec<(Comparison, Option<&'static str>)> {
+/// The battery for each pair, and which sides have lost seeds.
+fn cell_by_cell(all: &[&Matched], metric: &str, direction: Direction) -> Vec<(Comparison, Lost)> {
     let of_pair = |battery: &mut Battery, matched: &&Matched| {
-        let Matched { cell, arm, variant, baseline_variant, values, baseline_values, excluded, .. } = *matched;
+        let Matched { cell, arm, variant, baseline_variant, values, baseline_values, lost, .. } = *matched;
         let mut random = source(&["pair", metric, cell, arm, variant, baseline_variant]);
         let row = Comparison {
             cell: cell.clone(),
@@ -72,19 +72,19 @@ fn cell_by_cell(all: &[&Matched], metric: &str, direction: Direction) -> Vec<(Co
             baseline_variant: baseline_variant.clone(),
             ..battery.row(&mut random, values, baseline_values, direction)
         };
-        (row, *excluded)
+        (row, *lost)
     };
     all.par_iter().map_init(Battery::default, of_pair).collect()
 }
 
-/// A family of rows with Holm's adjustment and the verdicts, but for the one that lost seeds exclude for a row.
-fn judged(rows: Vec<(Comparison, Option<&str>)>, direction: Direction) -> Vec<Comparison> {
+/// A family of rows with Holm's adjustment and the verdicts, but for those that lost seeds rule out.
+fn judged(rows: Vec<(Comparison, Lost)>, direction: Direction) -> Vec<Comparison> {
     let family: Vec<f64> = rows.iter().filter_map(|(row, _)| row.p_t).collect();
     let mut adjusted = holm(&family).into_iter();
-    let judge = |(mut row, excluded): (Comparison, Option<&str>)| {
+    let judge = |(mut row, lost): (Comparison, Lost)| {
         row.p_holm = row.p_t.and_then(|_| adjusted.next());
         row.verdict = match verdict(&row, direction) {
-            verdict if Some(verdict) == excluded => "undefined".to_owned(),
+            verdict if lost.rules_out(verdict) => "undefined".to_owned(),
             verdict => verdict.to_owned(),
         };
         row

@@ -168,7 +168,7 @@ struct Ended {
 
 impl Ended {
     fn load(sources: &Sources<'_>) -> Result<Ended, StoreError> {
-        let (ids, statuses) = (sources.ids()?, sources.statuses()?);
+        let (ids, statuses) = (sources.ids()?, sources.column("status")?);
         let well = |row: usize| ids[row].filter(|_| statuses.get(row) == Some("ok"));
         Ok(Ended { well: (0..ids.len()).map(well).collect() })
     }

@@ -16,19 +16,43 @@ pub(crate) struct Matched {
     pub(crate) seeds: Vec<u64>,
     pub(crate) values: Vec<f64>,
     pub(crate) baseline_values: Vec<f64>,
-    /// The verdict that a side's lost seeds rule out.
-    pub(crate) excluded: Option<&'static str>,
+    /// Which sides have lost seeds.
+    pub(crate) lost: Lost,
+}
+
+/// Which sides of a comparison have no value for a seed for which the other side has one: they diverged or failed there, and the
+/// seeds that are left are those at which they survived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub(crate) arm: bool,
+    pub(crate) baseline: bool,
+}
+
+impl Lost {
+    /// Whether a verdict would only say which seeds a side has lost: an arm that lost some is not better for having survived the
+    /// others, nor is it worse than a baseline that lost some.
+    pub(crate) fn rules_out(self, verdict: &str) -> bool {
+        match verdict {
+            "better" => self.arm,
+            "worse" => self.baseline,
+            _ => false,
+        }
+    }
+
+    /// What either of two comparisons has lost.
+    pub(crate) fn or(self, other: Lost) -> Lost {
+        Lost { arm: self.arm || other.arm, baseline: self.baseline || other.baseline }
+    }
 }
 
 impl Matched {
-    /// An arm's pair. Where the arm has lost seeds it is not better: it is so where it survived.
+    /// An arm's pair.
     pub(crate) fn arm(runs: &Runs, pair: &Pair, metric: &str, without: &HashSet<u64>) -> Matched {
         let mut matched = Matched {
             cell: pair.cell.clone(),
             arm: pair.arm.clone(),
             variant: pair.variant.clone(),
             baseline_variant: pair.baseline_variant.clone(),
-            excluded: arm_lost_seeds(runs, pair, metric, without).then_some("better"),
             ..Matched::default()
         };
         for (seed, row) in kept(&pair.rows, without) {
@@ -38,8 +62,8 @@ impl Matched {
         matched
     }
 
-    /// A classical hedge on the baseline's test paths. Where the baseline has lost seeds the hedge is not worse: it was held
-    /// against what survived.
+    /// A classical hedge on the baseline's test paths. A seed that the baseline has lost has no value of the hedge either, which
+    /// the same run measures.
     pub(crate) fn hedge(
         runs: &Runs,
         baseline: &Baseline,
@@ -47,18 +71,20 @@ impl Matched {
         metric: &str,
         without: &HashSet<u64>,
     ) -> Matched {
-        let lost = |(_, row): (&u64, &usize)| runs.value(metric, *row).is_none();
+        let has_lost = |(_, row): (&u64, &usize)| runs.value(metric, *row).is_none();
         let mut matched = Matched {
             cell: baseline.cell.clone(),
             arm: hedge.arm.clone(),
             variant: "default".to_owned(),
             baseline_variant: baseline.variant.clone(),
-            excluded: kept(&baseline.rows, without).any(lost).then_some("worse"),
             ..Matched::default()
         };
         for (seed, row) in kept(&baseline.rows, without) {
             matched.push(*seed, runs.value(&hedge.column, *row), runs.value(metric, *row));
         }
+        matched.lost.baseline |= kept(&baseline.rows, without).any(has_lost);
+        // A hedge that was not asked for has lost nothing.
+        matched.lost.arm &= !matched.seeds.is_empty();
         matched
     }
 
@@ -68,10 +94,17 @@ impl Matched {
     }
 
     fn push(&mut self, seed: u64, value: Option<f64>, baseline_value: Option<f64>) {
-        let (Some(value), Some(baseline_value)) = (value, baseline_value) else { return };
-        self.seeds.push(seed);
-        self.values.push(value);
-        self.baseline_values.push(baseline_value);
+        match (value, baseline_value) {
+            (Some(value), Some(baseline_value)) => {
+                self.seeds.push(seed);
+                self.values.push(value);
+                self.baseline_values.push(baseline_value);
+            }
+            (None, Some(_)) => self.lost.arm = true,
+            (Some(_), None) => self.lost.baseline = true,
+            // Both lost it: it speaks for neither.
+            (None, None) => {}
+        }
     }
 }
 
@@ -81,13 +114,4 @@ fn kept<'a>(
     without: &'a HashSet<u64>,
 ) -> impl Iterator<Item = (&'a u64, &'a usize)> + 'a {
     rows.iter().filter(|(seed, _)| !without.contains(seed))
-}
-
-/// Whether the arm has no value for a seed for which the baseline has one: it diverged or failed there.
-fn arm_lost_seeds(runs: &Runs, pair: &Pair, metric: &str, without: &HashSet<u64>) -> bool {
-    kept(&pair.baseline_rows, without).any(|(seed, baseline_row)| {
-        let arm_row = pair.rows.get(seed);
-        let arm = arm_row.and_then(|row| runs.value(metric, *row));
-        arm_row.is_some() && arm.is_none() && runs.value(metric, *baseline_row).is_some()
-    })
 }

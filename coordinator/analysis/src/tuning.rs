@@ -1,8 +1,11 @@
 //! What each arm's choice of a variant has cost, and what came of it.
 
+use std::fmt;
+
 use engine::metrics::Direction;
 
 use crate::question::{Candidates, Question};
+use crate::report::number::count;
 use crate::runs::Runs;
 
 /// How the variants of a question were chosen.
@@ -33,6 +36,25 @@ pub struct Choice {
     pub score: Option<f64>,
 }
 
+/// From how many variants an arm's was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget<'a> {
+    /// The arm.
+    pub arm: &'a str,
+    /// In the cell where there were fewest.
+    pub fewest: u64,
+    /// In the cell where there were most.
+    pub most: u64,
+}
+
+/// `3`, or `2 to 3` where cells differ.
+impl fmt::Display for Budget<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", count(self.fewest))?;
+        if self.most > self.fewest { write!(f, " to {}", count(self.most)) } else { Ok(()) }
+    }
+}
+
 impl Tuning {
     /// How the question's variants were chosen; `None` if they were not.
     pub fn of(runs: &Runs, question: &Question) -> Option<Tuning> {
@@ -55,13 +77,16 @@ impl Tuning {
         Some(Tuning { by: tune.by.clone(), direction: tune.direction, seeds: tune.seeds.clone(), choices })
     }
 
-    /// Each arm's budget in variants, the largest of all cells, arms in the question's order.
-    pub fn budgets(&self) -> Vec<(&str, u64)> {
-        let mut budgets: Vec<(&str, u64)> = Vec::new();
+    /// Each arm's budget, arms in the question's order.
+    pub fn budgets(&self) -> Vec<Budget<'_>> {
+        let mut budgets: Vec<Budget<'_>> = Vec::new();
         for choice in &self.choices {
-            match budgets.iter_mut().find(|(arm, _)| *arm == choice.arm) {
-                Some((_, variants)) => *variants = choice.variants.max(*variants),
-                None => budgets.push((&choice.arm, choice.variants)),
+            match budgets.iter_mut().find(|budget| budget.arm == choice.arm) {
+                Some(budget) => {
+                    budget.fewest = choice.variants.min(budget.fewest);
+                    budget.most = choice.variants.max(budget.most);
+                }
+                None => budgets.push(Budget { arm: &choice.arm, fewest: choice.variants, most: choice.variants }),
             }
         }
         budgets

@@ -1,5 +1,8 @@
 //! Tests over the paths of the test set, seed by seed: the rows of `within.parquet`.
 //!
+//! Both sides of a pair are held against each other path by path, so they must have been scored on the same paths: runs of one
+//! market were, and seeds at which an arm ran in another market than the baseline are left out. Training paths are not paired.
+//!
 //! Paths are no replicates of training: they describe two networks, and are never pooled over seeds. What is asked over seeds
 //! here is expected shortfall, with the crossed bootstrap, which draws seeds and paths.
 
@@ -12,6 +15,7 @@ use results::{SampleBatch, Within};
 
 use crate::battery::{high, low};
 use crate::error::AnswerError;
+use crate::markets::Markets;
 use crate::question::{Pair, Question, pairs};
 use crate::runs::Runs;
 use crate::source::source;
@@ -22,7 +26,8 @@ use crate::stats::{Losses, crossed_cvar, grambsch, memmel, pitman_morgan, sd, sh
 const TAILS: [(f64, &str); 2] = [(0.95, "test.cvar95"), (0.99, "test.cvar99")];
 
 /// The rows of `within.parquet`: pairs in the question's order, seeds rising, and behind a pair's seeds the crossed bootstrap;
-/// none without test samples. Seeds that chose the variants are left out, and those of which a side has none.
+/// none without test samples. Seeds that chose the variants are left out, and those of which a side has none, or has them of
+/// another market's paths.
 ///
 /// Samples are read in one pass, and those of a run are kept until the last pair that needs them is done: in plan order, a
 /// cell's.
@@ -43,13 +48,14 @@ pub fn within<'a>(
             shelf.places.entry(*id).or_insert(row);
         }
     }
+    let markets = Markets::of(&sources)?;
     let stage = if question.tune.is_some() { "confirm" } else { "all" };
     let pairs = pairs(runs, question)?;
     let bouts: Vec<Bout> = pairs
         .iter()
         .map(|pair| {
             let labels = labels(pair, question, stage);
-            Bout::of(pair, &ids, &tuning, labels, &mut shelf)
+            Bout::of(pair, (&ids, &markets), &tuning, labels, &mut shelf)
         })
         .collect();
     let mut order: Vec<usize> = (0..bouts.len()).collect();
@@ -101,7 +107,7 @@ impl Shelf {
         }
     }
 
-    /// Both sides' samples, if they are of the same paths.
+    /// Both sides' samples, if they are whole and of equally many paths, which are the same ones in one market.
     fn both(&self, arm: RunId, baseline: RunId) -> Option<(&Sample, &Sample)> {
         let (arm, baseline) = (self.kept.get(&arm)?, self.kept.get(&baseline)?);
         let usable = arm.is_whole() && baseline.is_whole() && arm.pnl.len() == baseline.pnl.len();
@@ -166,10 +172,19 @@ struct Bout {
 }
 
 impl Bout {
-    fn of(pair: &Pair, ids: &[Option<RunId>], tuning: &HashSet<u64>, labels: Within, shelf: &mut Shelf) -> Bout {
+    fn of(
+        pair: &Pair,
+        (ids, markets): (&[Option<RunId>], &Markets),
+        tuning: &HashSet<u64>,
+        labels: Within,
+        shelf: &mut Shelf,
+    ) -> Bout {
         let mut bout = Bout { labels, seeds: Vec::new(), ready: 0 };
         for (seed, row) in pair.rows.iter().filter(|(seed, _)| !tuning.contains(seed)) {
             let Some(baseline_row) = pair.baseline_rows.get(seed) else { continue };
+            if !markets.are_same(*row, *baseline_row) {
+                continue;
+            }
             let (Some(arm), Some(baseline)) = (ids[*row], ids[*baseline_row]) else { continue };
             for run in [arm, baseline] {
                 *shelf.needed.entry(run).or_default() += 1;

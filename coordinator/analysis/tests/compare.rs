@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::{ALL_CELLS, Choice, Question, QuestionError, Runs, Tune, Tuning, compare, ranking, summarise};
+use analysis::{ALL_CELLS, Budget, Choice, Question, QuestionError, Runs, Tune, Tuning, compare, ranking, summarise};
 use engine::metrics::Direction;
 use results::{Comparison, Words};
 
@@ -81,6 +81,35 @@ fn an_arm_that_lost_seeds_is_not_better_on_the_rest() {
     // A seed that was never run for the arm says nothing about it.
     rows.retain(|row| row.4.is_some());
     assert_eq!(compare(&runs(&rows), &question(None)).unwrap()[0].verdict, "better");
+}
+
+#[test]
+fn an_arm_is_not_worse_than_a_baseline_that_lost_seeds() {
+    let mut rows = two_arms(10, -0.5);
+    rows.extend(two_arms(10, -0.5).into_iter().map(|row| Row::from(("d", row.1, row.2, row.3, row.4, row.5))));
+    let verdicts = |rows: &[Row<'_>]| -> Vec<String> {
+        compare(&runs(rows), &question(None)).unwrap().into_iter().map(|row| row.verdict).collect()
+    };
+    assert_eq!(verdicts(&rows), ["worse", "worse", "worse"]);
+    let lost = |rows: &mut Vec<Row<'_>>, arm: &str| {
+        rows.iter_mut().find(|row| (row.0, row.1, row.3) == ("c", arm, 9)).unwrap().4 = None;
+    };
+    let mut of_baseline = rows.clone();
+    lost(&mut of_baseline, "adam");
+    assert_eq!(verdicts(&of_baseline), ["undefined", "worse", "undefined"], "in its cell, and across them");
+    // An arm that loses some and is worse on the rest is worse; a seed that both have lost speaks for neither.
+    let mut of_arm = rows.clone();
+    lost(&mut of_arm, "kfac");
+    assert_eq!(verdicts(&of_arm), ["worse", "worse", "worse"]);
+    lost(&mut of_arm, "adam");
+    assert_eq!(verdicts(&of_arm), ["worse", "worse", "worse"]);
+    // And of two that have both lost some neither is the better one.
+    of_baseline.iter_mut().find(|row| (row.0, row.1, row.3) == ("c", "kfac", 8)).unwrap().4 = None;
+    assert_eq!(verdicts(&of_baseline)[0], "undefined");
+    for row in of_baseline.iter_mut().filter(|row| row.1 == "kfac") {
+        row.4 = row.4.map(|loss| loss - 1.0);
+    }
+    assert_eq!(verdicts(&of_baseline)[0], "undefined");
 }
 
 #[test]
@@ -425,7 +454,8 @@ fn what_was_tuned_with_which_budget_is_told() {
     };
     assert_eq!(tuning.choices, [choice("adam", "default", 1, Some(0.3)), choice("kfac", "b", 2, Some(0.1))]);
     assert_eq!((tuning.by.as_str(), tuning.seeds.as_slice()), ("validation.loss", [0, 1].as_slice()));
-    assert_eq!(tuning.budgets(), [("adam", 1), ("kfac", 2)]);
+    let budget = |arm, variants| Budget { arm, fewest: variants, most: variants };
+    assert_eq!(tuning.budgets(), [budget("adam", 1), budget("kfac", 2)]);
     assert!(tuning.is_unequal());
     // Where every variant has lost a tuning seed the first is taken, and has no score.
     rows.iter_mut().filter(|row| row.3 == 1).for_each(|row| row.5 = None);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use analysis::report::{Findings, ReportData, Subject, gather, headline, markdown, page};
-use analysis::{Question, Runs, Tune};
+use analysis::{Budget, Question, Runs, Tune, Tuning};
 use engine::metrics::{Direction, Metrics};
 use engine::record::{Epoch, PathPoint, Provenance, Record, RecordSamples, SampleSet, Samples};
 use engine::{RunId, RunOutput, RunRecord, Status, Value};
@@ -142,15 +142,20 @@ fn report(tables: &Tables, tune: Option<Tune>) -> ReportData {
         arms: ARMS.map(str::to_owned).to_vec(),
     };
     let runs = Runs::load(tables, ["test.loss", "validation.loss"]).unwrap();
-    let findings = Findings { comparisons: analysis::compare(&runs, &question).unwrap(), ..Findings::default() };
+    let findings = Findings {
+        comparisons: analysis::compare(&runs, &question).unwrap(),
+        tuning: Tuning::of(&runs, &question),
+        ..Findings::default()
+    };
     let subject = Subject {
         name: "p".into(),
         description: None,
         metrics,
         question: Some(&question),
         record: Record::default(),
+        live: false,
         missing: 0,
-        file: None,
+        files: Vec::new(),
     };
     gather(tables, &subject, findings).unwrap()
 }
@@ -205,7 +210,8 @@ fn counts_failures_tuning_and_parameters_are_those_of_the_tables() {
     assert_eq!((counts.runs, counts.ok, counts.diverged, counts.seeds, counts.variants), (72, 69, 3, 12, 6));
     let [failure] = &data.failures[..] else { panic!("{:?}", data.failures) };
     assert_eq!((failure.runs, failure.status.as_str(), &failure.arms[..]), (3, "diverged", &["kfac".to_owned()][..]));
-    assert_eq!(data.tuning.as_ref().unwrap().budgets, [("adam".to_owned(), 3), ("kfac".to_owned(), 3)]);
+    let budget = |arm| Budget { arm, fewest: 3, most: 3 };
+    assert_eq!(data.tuning.as_ref().unwrap().budgets(), [budget("adam"), budget("kfac")]);
     let [sensitivity] = &data.sensitivities[..] else { panic!("{:?}", data.sensitivities) };
     assert!(sensitivity.ordered);
     let levels: Vec<_> = sensitivity.series[1].levels.iter().map(|level| (level.number, level.runs)).collect();

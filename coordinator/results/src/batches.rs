@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use polars::prelude::{PolarsError, PolarsResult, Series, polars_bail};
 
 use crate::error::StoreError;
-use crate::location::Folder;
+use crate::folder::Folder;
 use crate::merge::{CURVES, PATHS, SAMPLES};
 use crate::parquet::Parquet;
 use crate::tables::{Tables, Words};

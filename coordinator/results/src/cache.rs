@@ -8,6 +8,7 @@ use engine::RunRecord;
 use crate::decode;
 use crate::encode::footprint;
 use crate::error::StoreError;
+use crate::merge::Extent;
 use crate::parquet::Parquet;
 use crate::part::Trust;
 use crate::store::Store;
@@ -27,6 +28,7 @@ pub(crate) struct Cache<'a> {
     groups: HashMap<(u32, u16), Cached<Group>>,
     footers: HashMap<u32, Cached<Parquet>>,
     budget: u64,
+    extent: Extent,
     held: u64,
     /// The most that was ever held.
     pub(crate) peak: u64,
@@ -37,8 +39,18 @@ pub(crate) struct Cache<'a> {
 
 impl<'a> Cache<'a> {
     /// Footers take a share of the budget of their own, an eighth.
-    pub(crate) fn new(store: &'a Store, budget: u64) -> Cache<'a> {
-        Cache { store, groups: HashMap::new(), footers: HashMap::new(), budget, held: 0, peak: 0, decoded: 0, clock: 0 }
+    pub(crate) fn new(store: &'a Store, budget: u64, extent: Extent) -> Cache<'a> {
+        Cache {
+            store,
+            groups: HashMap::new(),
+            footers: HashMap::new(),
+            budget,
+            extent,
+            held: 0,
+            peak: 0,
+            decoded: 0,
+            clock: 0,
+        }
     }
 
     /// The records of a row group.
@@ -49,7 +61,7 @@ impl<'a> Cache<'a> {
             return Ok(Arc::clone(&cached.value));
         }
         let file = self.footer(part)?;
-        let records = decode::records(&self.store.folder, &file, usize::from(group))?;
+        let records = decode::records(&self.store.folder, &file, usize::from(group), self.extent)?;
         self.decoded += 1;
         let bytes = records.iter().map(footprint).sum::<u64>();
         let value: Group = Arc::new(records.into_iter().map(Arc::new).collect());

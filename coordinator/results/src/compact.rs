@@ -5,8 +5,9 @@ use engine::RunRecord;
 use crate::decode;
 use crate::encode::{self, GROUP_BYTES, PartWriter};
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::index::Place;
-use crate::location::Folder;
+use crate::merge::Extent;
 use crate::part::{self, Part, PartName, Trust};
 use crate::store::Store;
 
@@ -43,13 +44,13 @@ pub(crate) fn choose(parts: &[Option<Part>], first: usize) -> Option<Vec<u32>> {
 pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part, Vec<(u32, Place)>), StoreError> {
     let old: Vec<&Part> = slots.iter().filter_map(|slot| store.part(*slot)).collect();
     let replaces: Vec<String> = old.iter().map(|part| part.name.file_name()).collect();
-    let name = PartName::compacted(&old.first().expect("there is something to compact").name);
+    let name = PartName::compacted(&old.iter().map(|part| &part.name).collect::<Vec<_>>());
     let key = name.key();
     let replaces = [(part::REPLACES, replaces.join(","))];
     let path = store.folder.path(&key);
     let broken = |error: polars::prelude::PolarsError| StoreError::damaged(&path, error.to_string());
 
-    let mut upload = store.folder.upload(&key)?;
+    let mut upload = store.folder.upload(&key);
     let written = (|| {
         let mut writer = PartWriter::new(&mut upload, &store.footer, &replaces).map_err(broken)?;
         let (mut moves, mut footprint) = (Vec::new(), 0);
@@ -59,7 +60,7 @@ pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part
             // opened or written.
             let file = store.open_part(slot, Trust::Verify)?;
             for source in 0..file.groups() {
-                let records = decode::records(&store.folder, &file, source)?;
+                let records = decode::records(&store.folder, &file, source, Extent::WHOLE)?;
                 for (row, record) in records.into_iter().enumerate() {
                     let here = Place { part: slot, group: source as u16, row: row as u16 };
                     let number = store.index().entry_of(record.run_id).expect("every row was entered");
@@ -94,6 +95,10 @@ pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part
 
 /// Removes what uploads that a crash cut short have left. Only for who holds the output alone.
 pub(crate) fn sweep_up_staging(folder: &Folder) {
+    if folder.is_remote() {
+        // A bucket shows no halves; the pieces of broken uploads are for its lifecycle rule.
+        return;
+    }
     for place in [folder.root().to_owned(), folder.path(part::FOLDER)] {
         let Ok(entries) = std::fs::read_dir(&place) else { continue };
         for entry in entries.flatten() {

@@ -70,7 +70,7 @@ pub struct Comparison {
     pub iqm_diff: Option<f64>,
     pub iqm_diff_low: Option<f64>,
     pub iqm_diff_high: Option<f64>,
-    /// How many seeds a paired t test needs to see an effect of this size with 80% power.
+    /// How many seeds a paired t test needs to see an effect of this size with 80% power; `None` above a million.
     pub seeds_for_power80: Option<f64>,
     /// `better`, `worse`, `no_difference`, `too_few_seeds` or `undefined`.
     pub verdict: String,
@@ -294,7 +294,7 @@ impl Tables {
         fill: impl Fn(&mut Row<'_>, &T),
     ) -> Result<(), StoreError> {
         let (folder, footer) = self.answers();
-        let mut upload = folder.upload(name)?;
+        let mut upload = folder.upload(name);
         let written = (|| {
             let mut table = Table::new(&mut upload, columns, GROUP_ROWS, footer.pairs(&[]))?;
             rows.iter().try_for_each(|row| table.push(|cells| fill(cells, row)))?;

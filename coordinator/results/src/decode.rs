@@ -8,7 +8,8 @@ use engine::{RunId, RunOutput, RunRecord, Status};
 use polars::prelude::{ListChunked, PolarsResult, Series, polars_bail, polars_err};
 
 use crate::error::StoreError;
-use crate::location::Folder;
+use crate::folder::Folder;
+use crate::merge::Extent;
 use crate::parquet::Parquet;
 use crate::schema;
 
@@ -31,12 +32,20 @@ pub(crate) fn index_rows(folder: &Folder, part: &Parquet, group: usize) -> Resul
     columns.index().map_err(|error| part.damage(folder, &error))
 }
 
-/// Reads all records of a row group.
-pub(crate) fn records(folder: &Folder, part: &Parquet, group: usize) -> Result<Vec<RunRecord>, StoreError> {
+/// Reads all records of a row group, without the curves and samples that an extent leaves out.
+pub(crate) fn records(
+    folder: &Folder,
+    part: &Parquet,
+    group: usize,
+    extent: Extent,
+) -> Result<Vec<RunRecord>, StoreError> {
     let all = schema::columns();
-    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    let is_wanted = |name: &&str| {
+        (extent.curves || !name.starts_with("curves.")) && (extent.samples || !name.starts_with("samples."))
+    };
+    let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).filter(is_wanted).collect();
     let columns = Columns::read(folder, part, group, &names)?;
-    columns.records().map_err(|error| part.damage(folder, &error))
+    columns.records(extent).map_err(|error| part.damage(folder, &error))
 }
 
 /// Decoded columns of a row group.
@@ -114,15 +123,15 @@ impl<'a> Columns<'a> {
         })
     }
 
-    fn records(&self) -> PolarsResult<Vec<RunRecord>> {
+    fn records(&self, extent: Extent) -> PolarsResult<Vec<RunRecord>> {
         let index = self.index()?;
         let mut errors = self.texts(schema::ERROR)?;
         let mut configs = self.texts(schema::CONFIG)?;
         let mut metrics = self.metrics()?;
         let mut provenance = self.provenance(&index.attempts)?;
-        let mut curves = self.curves()?;
+        let mut curves = if extent.curves { self.curves()? } else { vec![Vec::new(); self.rows] };
         let mut paths = self.paths()?;
-        let mut samples = self.samples()?;
+        let mut samples = if extent.samples { self.samples()? } else { vec![Vec::new(); self.rows] };
         let records = (0..self.rows).map(|row| RunRecord {
             run_id: index.run_ids[row],
             config: configs[row].take().unwrap_or_default(),

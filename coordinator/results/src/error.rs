@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 
 use engine::RunId;
 
-use crate::lock::Holder;
+use crate::holder::Holder;
 
 /// Why results could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The location is of a kind that this version does not serve.
-    #[error("{location}: only local folders can hold results so far")]
+    /// No results can be kept at a place of this name: a usage error.
+    #[error("{location}: {reason}")]
     Unsupported {
         /// The location as given.
         location: String,
+        /// What is wrong with it, and what is allowed.
+        reason: String,
     },
     /// The output holds the results of another sweep: a usage error.
     #[error("{}: this output holds the sweep \"{found}\", not \"{wanted}\"; choose another --out", path.display())]
@@ -40,6 +42,22 @@ pub enum StoreError {
         path: PathBuf,
         /// Who holds it.
         holder: Holder,
+    },
+    /// Another coordinator has taken the output over, since nothing was heard of this one for as long as its lock lasts.
+    #[error("{}: the lock was lost to {holder}: it was not renewed in time", path.display())]
+    LockLost {
+        /// The output.
+        path: PathBuf,
+        /// Who holds it now.
+        holder: Holder,
+    },
+    /// The object storage cannot be used as it is set up, which only people can mend.
+    #[error("{}: {message}", path.display())]
+    Misconfigured {
+        /// What was being read or written.
+        path: PathBuf,
+        /// What is wrong, and what to set.
+        message: String,
     },
     /// The disk or the quota is full. What was stored before is intact; the call can be repeated.
     #[error("{}: no space left: {message}", path.display())]

@@ -8,7 +8,8 @@ use polars::prelude::KeyValueMetadata;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
-use crate::location::{Folder, Location};
+use crate::folder::Folder;
+use crate::location::Location;
 
 /// The version of the files' layout: raised when an older reader would misread them.
 pub const FORMAT_VERSION: u32 = 1;
@@ -171,13 +172,22 @@ pub(crate) fn held_sweep(folder: &Folder) -> Result<Option<String>, StoreError> 
 pub(crate) fn claim(folder: &Folder, sweep: &SweepIdentity) -> Result<(), StoreError> {
     let reading = Reading::default();
     folder.create(MARKER, text(Marker { sweep: sweep.name.clone(), format: FORMAT_VERSION, reading }))?;
-    folder.replace(SWEEP_FILE, sweep.text.clone())
+    replace_if_other(folder, SWEEP_FILE, &sweep.text)
 }
 
 /// Notes how the file of the sweep that an output holds was read.
 pub(crate) fn note(folder: &Folder, sweep: &str, reading: &Reading) -> Result<(), StoreError> {
     let marker = Marker { sweep: sweep.to_owned(), format: FORMAT_VERSION, reading: reading.clone() };
-    folder.replace(MARKER, text(marker))
+    replace_if_other(folder, MARKER, &text(marker))
+}
+
+/// Writes an object over what is there, unless that says the same: hundreds of shards that begin at once would all write.
+fn replace_if_other(folder: &Folder, key: &str, text: &str) -> Result<(), StoreError> {
+    match folder.read(key) {
+        Ok(content) if content == text.as_bytes() => Ok(()),
+        Ok(_) | Err(StoreError::Missing { .. }) => folder.replace(key, text.to_owned()),
+        Err(error) => Err(error),
+    }
 }
 
 fn text(marker: Marker) -> String {

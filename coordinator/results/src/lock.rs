@@ -1,42 +1,59 @@
 //! The lock that keeps a second coordinator from wasting work.
 //!
-//! It is the kernel's lock on a file, so a coordinator that crashes leaves none behind. No guarantee of the results rests
-//! on it: parts have unique names, and readers keep one row an id.
+//! In a folder it is the kernel's lock on a file, so a coordinator that crashes leaves none behind; in a bucket it is a
+//! [lease](crate::lease). No guarantee of the results rests on either: parts have unique names, and readers keep one row
+//! an id.
 
-use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::error::StoreError;
+use crate::folder::Folder;
+use crate::holder::Holder;
+use crate::lease::{self, Lease, Terms};
+use crate::store::Access;
 
-/// Who holds a lock, as it wrote into the lock file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The process's number on its machine; 0 if the file does not say.
-    pub pid: u32,
-    /// The machine's name.
-    pub host: String,
-    /// Since when, as `2026-01-31T12:00:00Z`.
-    pub since: String,
-}
+/// The folder of the locks.
+pub(crate) const FOLDER: &str = "locks";
 
-impl Holder {
-    fn this_process() -> Holder {
-        Holder { pid: std::process::id(), host: host_name(), since: now_utc() }
+/// Takes what `access` needs. A whole sweep excludes everyone; shards exclude the whole sweep and themselves, but not each
+/// other.
+pub(crate) fn take_locks(folder: &Folder, access: Access) -> Result<Vec<Lock>, StoreError> {
+    if folder.is_remote() {
+        return take_leases(folder, access, Terms::USUAL);
     }
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.pid == 0 {
-            return f.write_str("another process");
+    let sweep = folder.path(&format!("{FOLDER}/sweep.lock"));
+    match access {
+        Access::Write => Ok(vec![Lock::take(&sweep, Mode::Exclusive)?]),
+        Access::Shard { index, count } => {
+            let shard = folder.path(&format!("{FOLDER}/shard-{index}-of-{count}.lock"));
+            Ok(vec![Lock::take(&sweep, Mode::Shared)?, Lock::take(&shard, Mode::Exclusive)?])
         }
-        write!(f, "process {} on {} since {}", self.pid, self.host, self.since)
+        Access::Read => Ok(Vec::new()),
     }
+}
+
+/// The same where there is no kernel. Everyone takes a lease of its own, and then looks at those of whom it excludes: of two
+/// that begin at once, one at least sees the other.
+fn take_leases(folder: &Folder, access: Access, terms: Terms) -> Result<Vec<Lock>, StoreError> {
+    let sweep = format!("{FOLDER}/sweep.json");
+    let (lease, others) = match access {
+        Access::Write => {
+            let lease = Lease::take(folder, &sweep, terms)?;
+            let all = folder.list(FOLDER)?.into_iter().map(|object| object.key);
+            (lease, all.filter(|key| *key != sweep).collect())
+        }
+        Access::Shard { index, count } => {
+            let shard = format!("{FOLDER}/shard-{index}-of-{count}.json");
+            (Lease::take(folder, &shard, terms)?, vec![sweep])
+        }
+        Access::Read => return Ok(Vec::new()),
+    };
+    lease::none_is_held(folder, others, terms)?;
+    Ok(vec![Lock::Lease(lease)])
 }
 
 /// How a lock is taken.
@@ -50,12 +67,26 @@ pub(crate) enum Mode {
 
 /// A lock held until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
+pub(crate) enum Lock {
+    /// The kernel's, on a file.
+    Kernel {
+        /// The file.
+        _file: File,
+    },
+    /// An object that is renewed.
+    Lease(Lease),
 }
 
 impl Lock {
-    /// Takes the lock in `path`, or says who holds it.
+    /// Who has taken the lock over, once somebody has: no kernel lets that happen.
+    pub(crate) fn lost(&self) -> Option<watch::Receiver<Option<Holder>>> {
+        match self {
+            Lock::Kernel { .. } => None,
+            Lock::Lease(lease) => Some(lease.lost()),
+        }
+    }
+
+    /// Takes the kernel's lock on the file in `path`, or says who holds it.
     pub(crate) fn take(path: &Path, mode: Mode) -> Result<Lock, StoreError> {
         let failed = |error: std::io::Error| StoreError::io(path, &error);
         let mut file =
@@ -69,6 +100,10 @@ impl Lock {
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Locked { path: path.to_owned(), holder: read_holder(&mut file) });
             }
+            Err(TryLockError::Error(error)) if is_without_locks(&error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "no locks on this file system: see to it that no two coordinators compute the same");
+            }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let holder = serde_json::to_string(&Holder::this_process()).expect("a holder is plain data");
@@ -76,8 +111,16 @@ impl Lock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(failed)?;
-        Ok(Lock { _file: file })
+        Ok(Lock::Kernel { _file: file })
     }
+}
+
+/// Whether a file system refuses all locks, as Lustre does unless it is mounted with `flock`, and NFS without a lock
+/// daemon. Since safety does not rest on locks, results are stored there all the same.
+fn is_without_locks(error: &std::io::Error) -> bool {
+    /// Linux's number of "No locks available", for which the standard library has no name.
+    const ENOLCK: i32 = 37;
+    error.kind() == ErrorKind::Unsupported || (cfg!(target_os = "linux") && error.raw_os_error() == Some(ENOLCK))
 }
 
 fn read_holder(file: &mut File) -> Holder {
@@ -87,41 +130,12 @@ fn read_holder(file: &mut File) -> Holder {
     read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
 }
 
-fn host_name() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "an unnamed host".to_owned() } else { name.to_owned() }
-}
-
-fn now_utc() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    utc(seconds)
-}
-
-/// Seconds since 1970 as a date and time, by Howard Hinnant's `civil_from_days`.
-fn utc(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
+    use std::time::Duration;
 
-    #[test]
-    fn dates_are_civil() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_827_696), "2000-02-29T12:34:56Z");
-        assert_eq!(utc(1_767_225_599), "2025-12-31T23:59:59Z");
-    }
+    use super::*;
 
     #[test]
     fn a_second_taker_hears_who_holds_it() {
@@ -138,6 +152,16 @@ mod tests {
         assert!(Lock::take(&path, Mode::Exclusive).is_err());
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_system_without_locks_is_told_from_one_that_fails() {
+        let says = |number| is_without_locks(&std::io::Error::from_raw_os_error(number));
+        let (enosys, eopnotsupp, enolck) = (38, 95, 37);
+        assert!(says(enosys) && says(eopnotsupp) && says(enolck));
+        let (eio, eacces, eintr) = (5, 13, 4);
+        assert!(!says(eio) && !says(eacces) && !says(eintr));
+    }
+
     #[test]
     fn a_lock_file_that_says_nothing_is_no_error() {
         let place = tempfile::tempdir().unwrap();
@@ -146,5 +170,25 @@ mod tests {
         held.lock().unwrap();
         let error = Lock::take(&path, Mode::Exclusive).unwrap_err();
         assert!(error.to_string().ends_with("locked by another process"), "{error}");
+    }
+
+    #[test]
+    fn a_whole_sweep_and_shards_exclude_each_other_where_there_are_leases_too() {
+        let brisk =
+            Terms { ttl: Duration::from_secs(600), renewal: Duration::from_millis(2), look: Duration::from_millis(1) };
+        let objects = Arc::default();
+        let take = |access| take_leases(&Folder::in_memory(Arc::clone(&objects)), access, brisk);
+        let shard = |index| Access::Shard { index, count: 2 };
+        let refused = |access| assert!(matches!(take(access), Err(StoreError::Locked { .. })), "{access:?}");
+        assert!(take(Access::Read).unwrap().is_empty());
+        let whole = take(Access::Write).unwrap();
+        refused(Access::Write);
+        refused(shard(0));
+        drop(whole);
+        let shards = [take(shard(0)).unwrap(), take(shard(1)).unwrap()];
+        refused(shard(1));
+        refused(Access::Write);
+        drop(shards);
+        take(Access::Write).unwrap();
     }
 }

@@ -17,12 +17,14 @@ use polars::prelude::PolarsError;
 use crate::cache::Cache;
 use crate::encode::{curve_values, path_values};
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::index::Place;
-use crate::location::{Folder, Location, Upload};
+use crate::location::Location;
 use crate::plan_table::{PlanTable, SweptKind, text};
 use crate::schema;
 use crate::store::Store;
 use crate::table::{Row, Table, Type};
+use crate::upload::Upload;
 
 /// The name of the table of runs.
 pub const RUNS: &str = "runs.parquet";
@@ -42,6 +44,20 @@ const WINDOW_RUNS: usize = 16_384;
 const RUN_ROWS: usize = 4096;
 const CURVE_ROWS: usize = 65_536;
 const SAMPLE_ROWS: usize = 131_072;
+
+/// Which of the long tables a merge fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The curves.
+    pub curves: bool,
+    /// The samples.
+    pub samples: bool,
+}
+
+impl Extent {
+    /// All of them.
+    pub const WHOLE: Extent = Extent { curves: true, samples: true };
+}
 
 /// What a merge has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,25 +96,28 @@ impl Store {
     /// computes its runs again.
     pub fn merge(&self, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
         self.allow_merging()?;
-        self.merge_to(&self.folder, plan)
+        self.merge_to(&self.folder, plan, Extent::WHOLE)
     }
 
-    /// Writes the tables of what is stored so far into another folder, which exists. Nothing is changed where the results are, so that
-    /// it may be done to results that are opened for reading and that another process adds to.
+    /// Writes the tables of what is stored so far into another folder, which exists; what `extent` leaves out is not even read.
+    /// Nothing is changed where the results are, so that it may be done to results that are opened for reading and that another
+    /// process adds to.
     ///
     /// # Errors
     /// [`StoreError::Missing`] if a part was compacted away since the store was opened: open it again.
-    pub fn merge_into(&self, target: &Location, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
-        self.merge_to(&Folder::open(target)?, plan)
+    pub fn merge_into(
+        &self,
+        target: &Location,
+        plan: &dyn PlanTable,
+        extent: Extent,
+    ) -> Result<MergeSummary, StoreError> {
+        self.merge_to(&Folder::open(target)?, plan, extent)
     }
 
-    fn merge_to(&self, folder: &Folder, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
+    fn merge_to(&self, folder: &Folder, plan: &dyn PlanTable, extent: Extent) -> Result<MergeSummary, StoreError> {
         let names = [SAMPLES, PATHS, CURVES, RUNS];
-        let mut uploads = Vec::with_capacity(names.len());
-        for name in names {
-            uploads.push(folder.upload(name)?);
-        }
-        let mut summary = match Merge::fill(self, plan, &mut uploads) {
+        let mut uploads = names.map(|name| folder.upload(name));
+        let mut summary = match Merge::fill(self, plan, extent, &mut uploads) {
             Ok(summary) => summary,
             Err(error) => {
                 // The upload that failed knows better why than the encoder above it.
@@ -149,8 +168,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(store: &'a Store, plan: &'a dyn PlanTable) -> Reader<'a> {
-        Reader { store, plan, cache: Cache::new(store, WINDOW_BYTES), next: 0, missing: 0 }
+    fn new(store: &'a Store, plan: &'a dyn PlanTable, extent: Extent) -> Reader<'a> {
+        Reader { store, plan, cache: Cache::new(store, WINDOW_BYTES, extent), next: 0, missing: 0 }
     }
 
     /// Reads to the end of the plan, or until nobody wants more.
@@ -225,6 +244,7 @@ impl<'a, 'b> Merge<'a, 'b> {
     fn fill(
         store: &'a Store,
         plan: &'a dyn PlanTable,
+        extent: Extent,
         uploads: &'a mut [Upload<'b>],
     ) -> Result<MergeSummary, StoreError> {
         let broken = |error: PolarsError| StoreError::damaged(store.folder.root(), error.to_string());
@@ -242,7 +262,7 @@ impl<'a, 'b> Merge<'a, 'b> {
         let reader = thread::scope(|scope| {
             // One window is written, one waits, one is read.
             let (sender, windows) = sync_channel(1);
-            let reader = scope.spawn(move || Reader::new(store, plan).read(&sender));
+            let reader = scope.spawn(move || Reader::new(store, plan, extent).read(&sender));
             let written = windows.iter().try_for_each(|window| merge.write(&window).map_err(broken));
             // If writing has failed, nobody waits for what is read.
             drop(windows);

@@ -20,8 +20,8 @@ use polars::io::parquet::read::{ParquetReader, infer_schema};
 use polars::prelude::{ArrowSchema, PolarsError, Schema, SchemaExt, SerReader, Series};
 
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::identity::Footer;
-use crate::location::Folder;
 use crate::seal;
 
 /// Bytes read from the end of a file at first: enough for the footers of most.

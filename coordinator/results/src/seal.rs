@@ -16,7 +16,7 @@ use std::rc::Rc;
 use blake3::Hasher;
 
 use crate::error::StoreError;
-use crate::location::Folder;
+use crate::folder::Folder;
 
 /// The key of the footer under which the seal lies.
 const KEY: &str = "hedgesweep.seal";

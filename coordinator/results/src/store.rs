@@ -3,17 +3,20 @@
 use std::path::PathBuf;
 
 use engine::RunRecord;
-use engine::record::Record;
+use tokio::sync::watch;
 
+use crate::compact;
 use crate::encode;
 use crate::error::StoreError;
+use crate::folder::{self, Folder, Object};
+use crate::holder::Holder;
 use crate::identity::{self, Footer, Reading, SweepIdentity};
 use crate::index::{Index, Place};
-use crate::location::{self, Folder, Location, Object};
-use crate::lock::{Lock, Mode};
+use crate::load::{self, Found, Loaded};
+use crate::location::Location;
+use crate::lock::{self, Lock, take_locks};
 use crate::parquet::Parquet;
-use crate::part::{self, Part, PartName, Trust};
-use crate::{compact, decode};
+use crate::part::{self, Part, PartName, ShardName, Trust};
 
 /// How many parts are stored before compacting is tried again that has failed, for want of space perhaps.
 const REST_PARTS: u32 = 64;
@@ -23,7 +26,8 @@ const REST_PARTS: u32 = 64;
 pub enum Access {
     /// To compute and store the sweep, alone.
     Write,
-    /// To compute and store one shard of the sweep, beside other shards but not beside a whole sweep.
+    /// To compute and store one shard of the sweep, those runs with `run_id mod count = index`, beside other shards but not
+    /// beside a whole sweep. Parts that can hold none of its runs are not looked at.
     Shard {
         /// Number of the shard, from 0.
         index: u64,
@@ -42,6 +46,14 @@ impl Access {
             Access::Read => "for reading",
         }
     }
+
+    /// The shard that parts are named after.
+    pub(crate) fn shard_name(self) -> Option<ShardName> {
+        match self {
+            Access::Shard { index, count } => Some(ShardName { index, count }),
+            Access::Write | Access::Read => None,
+        }
+    }
 }
 
 /// A file among the parts that is none, or no longer.
@@ -51,6 +63,32 @@ pub struct SetAside {
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// Whether the lock of an open store is still its own.
+#[derive(Clone, Debug)]
+pub struct Custody {
+    locks: Vec<watch::Receiver<Option<Holder>>>,
+}
+
+impl Custody {
+    /// Who has taken the lock over, if it is lost. Nothing is in danger then: whoever goes on only wastes work.
+    pub fn lost_to(&self) -> Option<Holder> {
+        self.locks.iter().find_map(|lock| lock.borrow().clone())
+    }
+
+    /// Waits until the lock is lost, for ever if that never happens; says who has it.
+    pub async fn lost(mut self) -> Holder {
+        for lock in &mut self.locks {
+            // There is one at most: a kernel's is never lost. An error means that the store was closed in the meantime.
+            if let Ok(holder) = lock.wait_for(Option::is_some).await
+                && let Some(holder) = holder.clone()
+            {
+                return holder;
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 /// The stored results of one sweep.
@@ -63,14 +101,12 @@ pub struct Store {
     /// Slots of parts; a part that was compacted away leaves its slot empty.
     parts: Vec<Option<Part>>,
     index: Index,
-    /// What is asked to be kept of each run.
-    wanted: Record,
     set_aside: Vec<SetAside>,
     /// After compacting has failed, how many parts are to come before it is tried again: results come first.
     compacting_rests: u32,
     /// For a shard, the first slot of its own parts: it compacts no other's.
     own_parts: usize,
-    _locks: Vec<Lock>,
+    locks: Vec<Lock>,
 }
 
 impl Store {
@@ -83,14 +119,16 @@ impl Store {
     /// [`StoreError::OtherSweep`] for an output that holds a sweep of another name, [`StoreError::Locked`] if another
     /// coordinator is at work on it, and others if it cannot be read or written.
     pub fn open(location: &Location, sweep: &SweepIdentity, access: Access) -> Result<Store, StoreError> {
-        if access != Access::Read {
-            for folder in
-                [location.path().to_owned(), location.path().join("locks"), location.path().join(part::FOLDER)]
-            {
-                location::create_folder(&folder)?;
+        if let Some(path) = location.as_folder().filter(|_| access != Access::Read) {
+            for path in [path.to_owned(), path.join(lock::FOLDER), path.join(part::FOLDER)] {
+                folder::create_folder(&path)?;
             }
         }
-        let folder = Folder::open(location)?;
+        Store::open_in(Folder::open(location)?, sweep, access)
+    }
+
+    /// The same in a folder that is open.
+    pub(crate) fn open_in(folder: Folder, sweep: &SweepIdentity, access: Access) -> Result<Store, StoreError> {
         // Before the lock, since which sweep an output holds is no matter of who is at work on it.
         refuse_other_sweep(&folder, sweep)?;
         let locks = take_locks(&folder, access)?;
@@ -109,17 +147,21 @@ impl Store {
             access,
             parts: Vec::new(),
             index: Index::preferring(sweep.record.clone()),
-            wanted: sweep.record.clone(),
             set_aside: Vec::new(),
             compacting_rests: 0,
             own_parts: 0,
-            _locks: locks,
+            locks,
         };
         store.load()?;
         if let Access::Shard { .. } = access {
             store.own_parts = store.parts.len();
         }
         Ok(store)
+    }
+
+    /// Whoever has it hears when the lock is lost.
+    pub fn custody(&self) -> Custody {
+        Custody { locks: self.locks.iter().filter_map(Lock::lost).collect() }
     }
 
     /// What it was opened for.
@@ -161,9 +203,12 @@ impl Store {
         let bytes = bytes.map_err(|error| StoreError::damaged(self.folder.root(), error.to_string()))?;
         let size = bytes.len() as u64;
         let bytes = bytes::Bytes::from(bytes);
+        // A name tells the truth whatever is stored: other shards go by it.
+        let shard = self.access.shard_name();
+        let shard = shard.filter(|shard| records.iter().all(|record| shard.contains(record.run_id)));
         let name = loop {
-            let name = PartName::new();
-            if self.folder.create(&name.key(), bytes.clone())? {
+            let name = PartName::new(shard);
+            if self.folder.create_unique(&name.key(), &bytes)? {
                 break name;
             }
         };
@@ -206,6 +251,10 @@ impl Store {
 
     /// Compacts if there is enough to compact. The results are durable without it, so that its failure is only told.
     fn tidy(&mut self) {
+        if self.custody().lost_to().is_some() {
+            // Another one compacts now, and two would only be in each other's way.
+            return;
+        }
         if self.compacting_rests > 0 {
             self.compacting_rests -= 1;
             return;
@@ -228,96 +277,31 @@ impl Store {
         for (number, place) in moves {
             self.index.relocate(number, place);
         }
-        for &old in slots {
-            if let Some(part) = self.parts[old as usize].take() {
-                self.folder.delete(&part.name.key())?;
-            }
-        }
-        Ok(())
+        let old = slots.iter().filter_map(|slot| self.parts[*slot as usize].take());
+        let old: Vec<String> = old.map(|part| part.name.key()).collect();
+        self.folder.delete_all(&old)
     }
 
-    /// Finds all parts and reads their index columns.
+    /// Finds the parts and enters their rows.
     fn load(&mut self) -> Result<(), StoreError> {
-        // While others write, a part may vanish between being listed and being read: it was compacted, and the listing
-        // after that has its successor.
-        for _ in 0..8 {
-            match self.try_load() {
-                Err(StoreError::Missing { .. }) => {}
-                other => return other,
-            }
+        let Found { parts, replaced, set_aside } = load::load(&self.folder, self.access.shard_name())?;
+        for (key, reason) in set_aside {
+            let path = self.folder.path(&key);
+            tracing::warn!(path = %path.display(), reason, "set aside: the runs in it count as not stored");
+            self.set_aside.push(SetAside { path, reason });
         }
-        self.try_load()
-    }
-
-    fn try_load(&mut self) -> Result<(), StoreError> {
-        let index = Index::preferring(self.wanted.clone());
-        (self.parts, self.index, self.set_aside) = (Vec::new(), index, Vec::new());
-        let mut listed: Vec<(PartName, Object)> = Vec::new();
-        for object in self.folder.list(part::FOLDER)? {
-            match PartName::parse(&object.key) {
-                Some(name) => listed.push((name, object)),
-                None => self.put_aside(&object.key, "is not called as a part is".to_owned()),
-            }
-        }
-        listed.sort_by(|left, right| left.0.cmp(&right.0));
-        let mut replaced: Vec<String> = Vec::new();
-        for (name, object) in listed {
-            let file = match part::open(&self.folder, &object, Trust::Verify) {
-                Ok(file) => file,
-                Err(StoreError::Damaged { reason, .. }) => {
-                    self.put_aside(&object.key, reason);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+        for Loaded { part, groups } in parts {
             let slot = self.parts.len() as u32;
-            let footprint = match self.load_part(&file, slot) {
-                Ok(footprint) => footprint,
-                Err(StoreError::Damaged { reason, .. }) => {
-                    self.put_aside(&object.key, reason);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            if let Some(names) = file.value(part::REPLACES) {
-                replaced.extend(names.split(',').map(str::to_owned));
+            for (group, rows) in groups.iter().enumerate() {
+                self.index.add_rows(Place { part: slot, group: group as u16, row: 0 }, rows);
             }
-            let rows = file.total_rows() as u64;
-            self.parts.push(Some(Part { name, size: object.size, rows, footprint }));
+            self.parts.push(Some(part));
         }
-        if self.access == Access::Write && !replaced.is_empty() {
-            self.remove_replaced(&replaced)?;
+        if self.access == Access::Write {
+            // A crash has cut their compaction short.
+            self.folder.delete_all(&replaced.iter().map(PartName::key).collect::<Vec<_>>())?;
         }
         Ok(())
-    }
-
-    /// Enters a part's rows; returns the bytes that its records take in memory.
-    fn load_part(&mut self, file: &Parquet, slot: u32) -> Result<u64, StoreError> {
-        // All groups before the first entry: a part that is damaged enters with no row.
-        let groups: Vec<_> =
-            (0..file.groups()).map(|group| decode::index_rows(&self.folder, file, group)).collect::<Result<_, _>>()?;
-        for (group, rows) in groups.iter().enumerate() {
-            self.index.add_rows(Place { part: slot, group: group as u16, row: 0 }, rows);
-        }
-        Ok(groups.iter().flat_map(|rows| &rows.footprints).map(|bytes| u64::from(*bytes)).sum())
-    }
-
-    fn put_aside(&mut self, key: &str, reason: String) {
-        let path = self.folder.path(key);
-        tracing::warn!(path = %path.display(), reason, "set aside: the runs in it count as not stored");
-        self.set_aside.push(SetAside { path, reason });
-    }
-
-    /// Finishes a compaction that a crash has cut short: removes parts whose rows are in another one.
-    fn remove_replaced(&mut self, replaced: &[String]) -> Result<(), StoreError> {
-        let mut any = false;
-        for part in self.parts.iter().flatten() {
-            if replaced.contains(&part.name.file_name()) {
-                self.folder.delete(&part.name.key())?;
-                any = true;
-            }
-        }
-        if any { self.try_load() } else { Ok(()) }
     }
 }
 
@@ -327,18 +311,5 @@ fn refuse_other_sweep(folder: &Folder, sweep: &SweepIdentity) -> Result<(), Stor
             Err(StoreError::OtherSweep { path: folder.root().to_owned(), found, wanted: sweep.name.clone() })
         }
         _ => Ok(()),
-    }
-}
-
-/// A whole sweep excludes everyone; shards exclude the whole sweep and themselves, but not each other.
-fn take_locks(folder: &Folder, access: Access) -> Result<Vec<Lock>, StoreError> {
-    let sweep = folder.path("locks/sweep.lock");
-    match access {
-        Access::Write => Ok(vec![Lock::take(&sweep, Mode::Exclusive)?]),
-        Access::Shard { index, count } => {
-            let shard = folder.path(&format!("locks/shard-{index}-of-{count}.lock"));
-            Ok(vec![Lock::take(&sweep, Mode::Shared)?, Lock::take(&shard, Mode::Exclusive)?])
-        }
-        Access::Read => Ok(Vec::new()),
     }
 }

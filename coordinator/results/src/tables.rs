@@ -1,13 +1,13 @@
 //! Reading the final tables, column by column.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use polars::prelude::{DataType, PolarsError, PolarsResult, Series, polars_bail};
 
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::identity::Footer;
-use crate::location::{Folder, Location};
+use crate::location::Location;
 use crate::merge::RUNS;
 use crate::parquet::Parquet;
 
@@ -60,13 +60,15 @@ impl Tables {
     /// # Errors
     /// If the folder cannot be created.
     pub fn answering_at(self, location: &Location, footer: Footer) -> Result<Tables, StoreError> {
-        std::fs::create_dir_all(location.path()).map_err(|error| StoreError::io(location.path(), &error))?;
+        if let Some(path) = location.as_folder() {
+            std::fs::create_dir_all(path).map_err(|error| StoreError::io(path, &error))?;
+        }
         Ok(Tables { elsewhere: Some((Folder::open(location)?, footer)), ..self })
     }
 
-    /// The folder that they lie in.
-    pub fn path(&self) -> &Path {
-        self.folder.root()
+    /// Where they lie.
+    pub fn location(&self) -> &Location {
+        self.folder.location()
     }
 
     /// What the footer of `runs.parquet` says.
@@ -131,6 +133,14 @@ impl Tables {
         Ok(words)
     }
 
+    /// Shows a column of text row by row, `None` for null, and keeps none of it: of long texts that are all different.
+    pub fn each_text(&self, column: &str, mut see: impl FnMut(Option<&str>)) -> Result<(), StoreError> {
+        self.each_series(column, |series| {
+            series.str()?.iter().for_each(&mut see);
+            Ok(())
+        })
+    }
+
     /// Lays a text beside the tables, at once, over one of the same name.
     pub fn write_text(&self, name: &str, text: String) -> Result<(), StoreError> {
         self.answers().0.replace(name, text)
@@ -156,14 +166,20 @@ impl Tables {
         mut append: impl FnMut(&Series, &mut Vec<T>) -> PolarsResult<()>,
     ) -> Result<Vec<T>, StoreError> {
         let mut all = Vec::with_capacity(self.rows());
+        self.each_series(column, |series| append(series, &mut all))?;
+        Ok(all)
+    }
+
+    /// Shows a column, one row group after the other.
+    fn each_series(&self, column: &str, mut see: impl FnMut(&Series) -> PolarsResult<()>) -> Result<(), StoreError> {
         let path = self.folder.path(RUNS);
         for group in 0..self.runs.groups() {
             let read = self.runs.read(&self.folder, group, &[column])?.pop().flatten();
             let series = read.ok_or_else(|| StoreError::damaged(&path, format!("has no column {column}")))?;
-            append(&series, &mut all)
+            see(&series)
                 .map_err(|error: PolarsError| StoreError::damaged(&path, format!("column {column}: {error}")))?;
         }
-        Ok(all)
+        Ok(())
     }
 }
 

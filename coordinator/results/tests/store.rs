@@ -4,11 +4,12 @@ mod common;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{at, failed, full, id, noop, sweep};
 use engine::Status;
 use engine::record::Record;
-use results::{Access, Location, Reading, Store, StoreError, SweepFile};
+use results::{Access, Handover, Location, Reading, Store, StoreError, SweepFile};
 
 fn open(place: &tempfile::TempDir, access: Access) -> Store {
     Store::open(&at(place), &sweep("a"), access).unwrap()
@@ -94,6 +95,88 @@ fn a_second_coordinator_is_locked_out_and_shards_are_not() {
     second.append(&[noop(1)]).unwrap();
     drop((first, second));
     assert_eq!(open(&place, Access::Write).index().len(), 2);
+}
+
+/// The numbers of records whose ids are in a shard.
+fn of_shard(index: u64, count: u64) -> impl Iterator<Item = u64> {
+    (0..).filter(move |n| id(*n).as_u128() % u128::from(count) == u128::from(index))
+}
+
+#[test]
+fn many_shards_begin_an_output_at_once() {
+    const SHARDS: u64 = 24;
+    let place = tempfile::tempdir().unwrap();
+    let reading = Reading { settings: vec![("seeds".into(), "5".into())], ..Reading::default() };
+    std::thread::scope(|scope| {
+        for index in 0..SHARDS {
+            let (place, reading) = (&place, &reading);
+            scope.spawn(move || {
+                let mut store = open(place, Access::Shard { index, count: SHARDS });
+                store.note(reading).unwrap();
+                store.append(&[noop(of_shard(index, SHARDS).next().unwrap())]).unwrap();
+            });
+        }
+    });
+    let file = SweepFile::of(&at(&place)).unwrap();
+    assert_eq!((file.text, file.reading), (sweep("a").text, reading));
+    let store = open(&place, Access::Write);
+    assert_eq!((store.index().len(), store.set_aside()), (SHARDS as usize, &[][..]));
+}
+
+#[test]
+fn a_shard_reads_no_parts_that_hold_none_of_its_runs() {
+    let place = tempfile::tempdir().unwrap();
+    let shard = |index, count| Access::Shard { index, count };
+    let first = |index| of_shard(index, 4).next().unwrap();
+    let (zero, one, two, three) = (first(0), first(1), first(2), first(3));
+    open(&place, Access::Write).append(&[noop(three)]).unwrap();
+    open(&place, shard(0, 4)).append(&[noop(zero)]).unwrap();
+    open(&place, shard(1, 4)).append(&[noop(one)]).unwrap();
+    // A part that holds another shard's run as well is not named after either.
+    open(&place, shard(1, 4)).append(&[noop(one), noop(two)]).unwrap();
+    // Whoever reads it sets it aside.
+    let damaged = parts(&place).into_iter().find(|path| path.to_str().unwrap().contains(".s1-4.")).unwrap();
+    fs::write(&damaged, "damaged").unwrap();
+    let seen = |access| {
+        let store = open(&place, access);
+        let known = [zero, one, two, three].map(|n| store.index().get(id(n)).is_some());
+        (known, store.set_aside().len())
+    };
+    assert_eq!(seen(shard(0, 4)), ([true, true, true, true], 0));
+    assert_eq!(seen(shard(2, 4)), ([false, true, true, true], 0));
+    assert_eq!(seen(shard(0, 2)), ([true, true, true, true], 0), "shard 0 of 4 is in it, shard 1 of 4 is not");
+    assert_eq!(seen(shard(2, 3)), ([true, true, true, true], 1), "another cut through the same runs");
+    assert_eq!(seen(Access::Read), ([true, true, true, true], 1));
+}
+
+#[test]
+fn a_reader_misses_nothing_while_shards_write_and_compact() {
+    const SHARDS: u64 = 3;
+    const EACH: usize = 120;
+    let place = tempfile::tempdir().unwrap();
+    drop(open(&place, Access::Write));
+    let stored = AtomicUsize::new(0);
+    let write = |index| {
+        let mut store = open(&place, Access::Shard { index, count: SHARDS });
+        for n in of_shard(index, SHARDS).take(EACH) {
+            store.append(&[noop(n)]).unwrap();
+            stored.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    std::thread::scope(|scope| {
+        let write = &write;
+        let writers: Vec<_> = (0..SHARDS).map(|index| scope.spawn(move || write(index))).collect();
+        while !writers.iter().all(|writer| writer.is_finished()) {
+            let before = stored.load(Ordering::SeqCst);
+            let store = open(&place, Access::Read);
+            assert_eq!(store.set_aside(), []);
+            assert!(store.index().len() >= before, "{} of {before}", store.index().len());
+        }
+    });
+    assert_eq!(open(&place, Access::Read).index().len(), SHARDS as usize * EACH);
+    let left = parts(&place);
+    assert!(left.len() < SHARDS as usize * EACH / 4, "they were compacted");
+    assert!(left.iter().all(|path| path.to_str().unwrap().contains("-3.parquet")), "and keep their names");
 }
 
 #[test]
@@ -328,23 +411,58 @@ fn a_crash_between_the_two_halves_of_a_compaction_does_no_harm() {
     assert_eq!((summary.runs, summary.curves, summary.missing), (16, 32, 0));
 }
 
+fn handover(strikes: &[(u64, u16)], workers: &[&str]) -> Handover {
+    Handover {
+        strikes: strikes.iter().map(|(number, count)| (id(*number), *count)).collect(),
+        workers: workers.iter().map(|worker| (*worker).to_owned()).collect(),
+    }
+}
+
 #[test]
-fn what_counts_against_tasks_outlives_the_writer_and_each_shard_keeps_its_own() {
+fn what_is_handed_over_outlives_the_writer_and_each_shard_keeps_its_own() {
     let place = tempfile::tempdir().unwrap();
     let store = open(&place, Access::Write);
-    assert!(store.strikes().unwrap().is_empty());
-    store.keep_strikes(&[(id(1), 2), (id(2), 1)]).unwrap();
-    store.keep_strikes(&[(id(1), 2)]).unwrap();
+    assert!(store.inherit().is_empty());
+    store.hand_over(&handover(&[(1, 2), (2, 1)], &["a"])).unwrap();
+    store.hand_over(&handover(&[(1, 2)], &["b"])).unwrap();
     drop(store);
     let shard = open(&place, Access::Shard { index: 0, count: 2 });
-    shard.keep_strikes(&[(id(1), 1), (id(3), 1)]).unwrap();
+    shard.hand_over(&handover(&[(1, 1), (3, 1)], &[])).unwrap();
     fs::write(place.path().join("out/attempts/foreign.json"), "{").unwrap();
-    let mut strikes: Vec<_> = shard.strikes().unwrap().into_iter().collect();
-    strikes.sort();
-    let mut expected = vec![(id(1), 2), (id(3), 1)];
-    expected.sort();
-    assert_eq!(strikes, expected);
+    assert_eq!(shard.inherit(), handover(&[(1, 2), (3, 1)], &["b"]));
     drop(shard);
-    let error = open(&place, Access::Read).keep_strikes(&[]).unwrap_err();
+    let error = open(&place, Access::Read).hand_over(&Handover::default()).unwrap_err();
     assert!(matches!(error, StoreError::Access { .. }), "{error}");
+}
+
+#[test]
+fn a_blob_that_somebody_else_is_writing_is_left_alone() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open(&place, Access::Write);
+    let folder = place.path().join("out/blobs");
+    fs::create_dir_all(&folder).unwrap();
+    // Another shard's, which writes the same at this moment, or was killed when it did.
+    let others = ["00ff#1", "00ff#2"].map(|name| folder.join(name));
+    others.iter().for_each(|other| fs::write(other, "ha").unwrap());
+    for _ in 0..2 {
+        store.keep_blob("00ff", &"half and half".into()).unwrap();
+        assert_eq!(fs::read_to_string(folder.join("00ff")).unwrap(), "half and half");
+    }
+    others.iter().for_each(|other| assert_eq!(fs::read_to_string(other).unwrap(), "ha", "{}", other.display()));
+}
+
+#[test]
+fn whoever_writes_the_whole_sweep_takes_over_what_shards_have_left() {
+    let place = tempfile::tempdir().unwrap();
+    for index in 0..2 {
+        let shard = open(&place, Access::Shard { index, count: 2 });
+        shard.hand_over(&handover(&[(index, 1)], &[])).unwrap();
+    }
+    let store = open(&place, Access::Write);
+    assert_eq!(store.inherit(), handover(&[(0, 1), (1, 1)], &[]));
+    // Otherwise task 0 would have its strike for ever: nobody else clears a shard's.
+    store.hand_over(&handover(&[(1, 1)], &[])).unwrap();
+    assert_eq!(store.inherit(), handover(&[(1, 1)], &[]));
+    store.hand_over(&Handover::default()).unwrap();
+    assert_eq!(fs::read_dir(place.path().join("out/attempts")).unwrap().count(), 0);
 }

@@ -1,7 +1,5 @@
 //! `coordinator compare DIR…`: the comparison again, from the Parquet files alone.
 
-use std::path::Path;
-
 use results::{Location, RUNS, StoreError, SweepFile, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
@@ -21,7 +19,7 @@ pub fn compare(args: &CompareArgs) -> Result<Exit, Failure> {
     let mut stored: Vec<Stored> = Vec::with_capacity(args.folders.len());
     for folder in &args.folders {
         let sweep = Stored::read(folder)?;
-        if let Some(twice) = stored.iter().find(|other| other.tables.path() == sweep.tables.path()) {
+        if let Some(twice) = stored.iter().find(|other| other.tables.location() == sweep.tables.location()) {
             let error = anyhow::anyhow!("{folder} is given twice, first as {}", twice.folder);
             return Err(error).or_exit(Exit::Usage);
         }
@@ -61,7 +59,7 @@ impl Stored {
     fn read(folder: &str) -> Result<Stored, Failure> {
         let location: Location = folder.parse().or_exit(Exit::Usage)?;
         let file = match SweepFile::of(&location) {
-            Err(StoreError::Missing { path }) if !location.path().exists() => {
+            Err(StoreError::Missing { path }) if location.as_folder().is_some_and(|folder| !folder.exists()) => {
                 let error = anyhow::anyhow!("{}: there is no such folder", path.display());
                 return Err(error).or_exit(Exit::Output);
             }
@@ -77,7 +75,7 @@ impl Stored {
             other => other?,
         };
         let name = file.path.display().to_string();
-        let mut weights = StoredWeights::of(location.path(), file.reading.weights);
+        let mut weights = StoredWeights::of(&location, file.reading.weights);
         let (spec, _) = sweep::spec::parse(&file.text, &name, &file.reading.settings, &mut weights)
             .map_err(|diagnostics| Failure::rendered(Exit::Usage, diagnostics))?;
         let plan = Plan::build(&spec).map_err(|diagnostics| Failure::rendered(Exit::Usage, diagnostics))?;
@@ -100,9 +98,9 @@ fn sides(stored: Vec<Stored>) -> Vec<Side> {
     let names: Vec<String> = stored.iter().map(|sweep| sweep.spec.name.clone()).collect();
     let is_unique = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
     let side = |sweep: Stored| {
-        let Stored { folder, tables, spec, plan, .. } = sweep;
+        let Stored { folder, tables, spec, plan, text, .. } = sweep;
         let label = if is_unique(&spec.name) { spec.name.clone() } else { folder };
-        Side { label, tables, spec, plan }
+        Side { label, tables, spec, plan, text }
     };
     stored.into_iter().map(side).collect()
 }
@@ -110,9 +108,13 @@ fn sides(stored: Vec<Stored>) -> Vec<Side> {
 /// Where answers go: to no other sweep's results.
 fn answers_at(out: &str, stored: &[Stored]) -> Result<Location, Failure> {
     let location: Location = out.parse().or_exit(Exit::Usage)?;
-    let is_own =
-        |path: &Path| stored.len() == 1 && path.canonicalize().is_ok_and(|path| path == stored[0].tables.path());
-    if !is_own(location.path()) && SweepFile::of(&location).is_ok() {
+    let is_own = stored.len() == 1 && location.is_same(stored[0].tables.location());
+    let holds_a_sweep = || match SweepFile::of(&location) {
+        Ok(_) => Ok(true),
+        Err(StoreError::Missing { .. } | StoreError::Foreign { .. }) => Ok(false),
+        Err(error) => Err(error),
+    };
+    if !is_own && holds_a_sweep()? {
         let error = anyhow::anyhow!("{out}: holds a sweep's own results; choose another --out");
         return Err(error).or_exit(Exit::Usage);
     }

@@ -1,10 +1,14 @@
 //! What the command line can do, one command a file.
 
 pub mod compare;
+pub mod health;
 pub mod metrics;
 pub mod plan;
 pub mod run;
 pub mod schema;
+pub mod shard;
+pub mod tally;
+pub mod watch;
 
 use std::path::Path;
 

@@ -8,7 +8,8 @@ use sweep::plan::Plan;
 use sweep::spec::Spec;
 
 use crate::cli::PlanArgs;
-use crate::commands::run::{Tally, open_store};
+use crate::commands::run::open_store;
+use crate::commands::tally::Tally;
 use crate::commands::{Loaded, load, output};
 use crate::exit::{Exit, Failure, OrExit, print};
 use crate::format;
@@ -22,7 +23,7 @@ pub fn plan(args: &PlanArgs) -> Result<Exit, Failure> {
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
     let tally = match open_store(&location, &spec, text, &args.set, Access::Read) {
-        Ok(store) => Tally::of(&plan, &store, &spec),
+        Ok(store) => Tally::of(&plan, &store, &spec, None),
         // Nothing has been run yet.
         Err(StoreError::Missing { .. }) => Tally::nothing_done(&plan),
         Err(error) => return Err(error.into()),

@@ -1,14 +1,12 @@
 //! `coordinator --sweep FILE`: plan, run, merge, compare.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use results::{Access, Location, MergeSummary, Reading, Store, StoreError, SweepIdentity, Versions};
@@ -17,18 +15,23 @@ use sweep::spec::Spec;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{RunArgs, Setting};
-use crate::commands::{Loaded, load, output};
-use crate::dashboard::{self, Board, Dashboard, Sweep};
+use crate::commands::tally::Tally;
+use crate::commands::{Loaded, load, output, shard};
+use crate::dashboard::{Board, Dashboard, Door, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
-use crate::fleet::{self, FleetError, FleetOptions, Gate, Summary};
+use crate::fleet::{self, Errand, FleetError, FleetOptions, Gate, Summary};
 use crate::format;
-use crate::interrupt::Interrupts;
-use crate::ops;
+use crate::interrupt::{Interrupts, Stage};
+use crate::ops::{Ops, Watched};
 use crate::outcome;
 use crate::progress::Reporter;
+use crate::scaler::Scaler;
 use crate::seams::{PlanRows, PlanTasks, SharedStore};
 use crate::weights::{self, WeightFiles};
+
+/// How long an output that is out of reach is left alone at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Runs a sweep to its end, or until it is interrupted.
 ///
@@ -37,25 +40,30 @@ use crate::weights::{self, WeightFiles};
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
-    let gate = args.admission.gate()?;
-    refuse_what_cannot_run(args, gate.as_ref())?;
+    shard::refuse_what_is_for_the_whole_sweep(args)?;
+    let entrances = Entrances::of(args)?;
+    refuse_what_cannot_run(args, &entrances)?;
     let Loaded { text, spec, plan, weights } = load(&file, &args.set)?;
     let out = output(args.out.as_deref(), &spec);
     let location: Location = out.parse().or_exit(Exit::Usage)?;
     let identity = identity(&spec, text.clone(), &args.set);
-    let store = Store::open(&location, &identity, Access::Write)?;
+    shard::warn_of_another_file(args, &location, &text);
+    let store = Store::open(&location, &identity, shard::access(args.shard))?;
+    // The fleet binds it again.
+    entrances.fleet.as_ref().map(free_address).transpose()?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
-    keep_blobs(&location, &blobs)?;
+    blobs.iter().try_for_each(|(digest, content)| store.keep_blob(weights::blob_name(digest), content))?;
     for file in store.set_aside() {
         eprintln!("warning: {} is left aside: {}; its runs count as not done", file.path.display(), file.reason);
     }
 
     let plan = Arc::new(plan);
-    let tally = Tally::of(&plan, &store, &spec);
+    let tally = Tally::of(&plan, &store, &spec, args.shard);
     if !args.quiet {
         eprintln!("{}: {tally}", spec.name);
     }
+    let custody = store.custody();
     let store = SharedStore::new(store);
     let tally = Arc::new(tally);
     let looked_at = Sweep {
@@ -66,10 +74,17 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         total: tally.tasks_to_do(&plan),
         done_before: tally.done,
     };
-    let computed = if tally.to_do > 0 { Some(compute(args, gate, looked_at, &store, blobs, &tally)?) } else { None };
-    let (summary, runtime) = computed.unzip();
-    let _signals = Background(runtime);
-    if let Some(summary) = summary.filter(|summary| !summary.finished) {
+    // Who lingers has to be there to be asked, even if there is nothing to do.
+    let computed = if tally.to_do > 0 || args.linger.is_some() {
+        Some(compute(args, entrances, looked_at, &store, blobs, &tally)?)
+    } else {
+        None
+    };
+    let (summary, background) = computed.unzip();
+    if let Some(holder) = custody.lost_to() {
+        return Err(StoreError::LockLost { path: PathBuf::from(location.to_string()), holder }.into());
+    }
+    if let Some(summary) = summary.as_ref().filter(|summary| !summary.finished) {
         let left = tally.tasks_to_do(&plan).saturating_sub(summary.counts.ended());
         eprintln!(
             "interrupted: {} stored in {out}, {} left; the same command resumes",
@@ -78,8 +93,11 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         );
         return Ok(Exit::Interrupted);
     }
+    if args.shard.is_some() {
+        return shard::end(args, &tally, summary.as_ref(), &out, began);
+    }
 
-    let merged = store.with(|store| merge(store, &plan))?;
+    let merged = outlast(&location, || store.with(|store| merge(store, &plan)))?;
     drop(store);
     if merged.orphans > 0 {
         eprintln!(
@@ -90,38 +108,101 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
             }
         );
     }
-    let report = outcome::analyse(&location, &spec, &plan, &text)?;
+    let report = outlast(&location, || outcome::analyse(&location, &spec, &plan, &text))?;
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
+    }
+    if let Some((linger, Background { runtime: Some(runtime), stage, .. })) = args.linger.zip(background.as_ref()) {
+        runtime.block_on(linger.stay(stage));
     }
     Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
 }
 
-/// A runtime that is not waited for: what still looks at the store, such as a dashboard's report, reads alone.
-struct Background(Option<Runtime>);
+/// Does again what fails because an output on another machine is out of reach, until it is back: everything is computed and
+/// stored by now, and what is done here can be done as often as one likes.
+fn outlast<T>(location: &Location, mut act: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut wait = Duration::from_secs(1);
+    loop {
+        match act() {
+            Err(failure) if location.as_folder().is_none() && failure.is_out_of_reach() => {
+                tracing::warn!("{failure}; all runs are stored, and the tables are written when it is back");
+                std::thread::sleep(wait);
+                wait = (2 * wait).min(LONGEST_WAIT);
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// What goes on after the fleet's end: it listens to signals, and answers whoever looks. Nothing in it is waited for: what
+/// still looks at the store, such as a dashboard's report, reads alone.
+struct Background {
+    runtime: Option<Runtime>,
+    stage: Arc<Stage>,
+    _lookouts: (Option<Dashboard>, Option<Scaler>),
+}
 
 impl Drop for Background {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }
 }
 
+/// By which addresses others come in, and what each of them asks for.
+struct Entrances {
+    fleet: Option<Gate>,
+    dashboard: Option<Door>,
+    scaler: Option<Gate>,
+    ops: Option<Ops>,
+}
+
+impl Entrances {
+    fn of(args: &RunArgs) -> Result<Entrances, Failure> {
+        Ok(Entrances {
+            fleet: args.admission.gate()?,
+            dashboard: args.admission.door()?,
+            scaler: args.scaler.gate(&args.admission)?,
+            ops: args.ops_listen.map(Ops::bind).transpose()?,
+        })
+    }
+}
+
 /// Refuses what is known to fail before anything is written.
-fn refuse_what_cannot_run(args: &RunArgs, gate: Option<&Gate>) -> Result<(), Failure> {
-    if let Some(address) = gate.map(Gate::address) {
-        // The fleet binds it again, when there is an output to write to.
-        TcpListener::bind(address).map_err(|error| FleetError::Listen { address, error })?;
+fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), Failure> {
+    for gate in [&entrances.fleet, &entrances.scaler].into_iter().flatten() {
+        match free_address(gate) {
+            // Whoever has it may be at work on this very output, and then the lock says it better.
+            Err(FleetError::Listen { error, .. }) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            other => other?,
+        }
     }
-    if let Some(address) = args.dashboard {
-        dashboard::bind(address)?;
+    if let Some(door) = &entrances.dashboard {
+        door.bind()?;
     }
-    if args.slots.count() == 0 && gate.is_none() {
+    if args.slots.count() == 0 && entrances.fleet.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
         return Err(error).or_exit(Exit::Usage);
     }
+    if args.linger.is_some()
+        && entrances.scaler.is_none()
+        && args.ops_listen.is_none()
+        && args.admission.dashboard.is_none()
+    {
+        let error = anyhow::anyhow!(
+            "with --linger there is nothing to stay for: say what is to answer, with --scaler-listen, --ops-listen or \
+             --dashboard"
+        );
+        return Err(error).or_exit(Exit::Usage);
+    }
     Ok(())
+}
+
+/// Whether a gate's address can be had.
+fn free_address(gate: &Gate) -> Result<(), FleetError> {
+    let address = gate.address();
+    TcpListener::bind(address).map(drop).map_err(|error| FleetError::Listen { address, error })
 }
 
 /// Opens the output of a sweep.
@@ -161,113 +242,24 @@ fn reading(settings: &[Setting], weights: &WeightFiles) -> Reading {
     Reading { settings, weights: weights.digests() }
 }
 
-/// Lays the weights files beside the results, so that a `config` cell that names one by digest can be run again.
-fn keep_blobs(location: &Location, blobs: &HashMap<String, Bytes>) -> Result<(), Failure> {
-    let folder = weights::blobs(location.path());
-    for (digest, content) in blobs {
-        let name = weights::blob_name(digest);
-        let path = folder.join(name);
-        if path.exists() {
-            continue;
-        }
-        let written = std::fs::create_dir_all(&folder).and_then(|()| {
-            let staged = folder.join(format!(".{name}.{}", std::process::id()));
-            let mut file = std::fs::File::create(&staged)?;
-            file.write_all(content)?;
-            // A name that outlives a crash must not stand for an empty file.
-            file.sync_all()?;
-            std::fs::rename(&staged, &path)
-        });
-        written.map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display())).or_exit(Exit::Output)?;
-    }
-    Ok(())
-}
-
-/// Which runs of a plan are done, and how many.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Runs of the plan.
-    pub runs: u64,
-    /// Of these, done: with a result that holds what is to be recorded.
-    pub done: u64,
-    /// Of these, still to be done.
-    pub to_do: u64,
-    /// One bit a run: whether it is done. Empty if none is.
-    done_bits: Vec<u64>,
-}
-
-impl Tally {
-    /// The tally of a plan of which nothing is stored.
-    pub fn nothing_done(plan: &Plan) -> Tally {
-        Tally { runs: plan.len(), to_do: plan.len(), ..Tally::default() }
-    }
-
-    /// Holds a plan's runs against what is stored.
-    pub fn of(plan: &Plan, store: &Store, spec: &Spec) -> Tally {
-        let index = store.index();
-        if index.is_empty() {
-            return Tally::nothing_done(plan);
-        }
-        // The ids of a million runs take half a second on one core, so the plan is cut into a piece for each.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        let words = plan.len().div_ceil(64);
-        let piece = words.div_ceil(cores).max(1);
-        let bits = |first: u64| -> Vec<u64> {
-            let words = first..(first + piece).min(words);
-            let is_done = |run: u64| run < plan.len() && index.is_done(plan.run_id(run), &spec.record);
-            words.map(|word| (0..64).fold(0, |bits, bit| bits | u64::from(is_done(64 * word + bit)) << bit)).collect()
-        };
-        let done_bits: Vec<u64> = std::thread::scope(|scope| {
-            let bits = &bits;
-            let pieces: Vec<_> =
-                (0..words).step_by(piece as usize).map(|first| scope.spawn(move || bits(first))).collect();
-            let joined = pieces.into_iter().map(|piece| piece.join().expect("counting does not panic"));
-            joined.flatten().collect()
-        });
-        let done: u64 = done_bits.iter().map(|bits| u64::from(bits.count_ones())).sum();
-        Tally { runs: plan.len(), done, to_do: plan.len() - done, done_bits }
-    }
-
-    /// How many tasks are to be done: runs that share a `run_id` are one.
-    fn tasks_to_do(&self, plan: &Plan) -> u64 {
-        if !plan.may_repeat() {
-            return self.to_do;
-        }
-        let to_do = (0..plan.len()).filter(|run| !self.is_done(*run));
-        to_do.map(|run| plan.run_id(run)).collect::<HashSet<_>>().len() as u64
-    }
-
-    /// Whether the run at an index of the plan is done.
-    fn is_done(&self, run: u64) -> bool {
-        self.done_bits.get((run / 64) as usize).is_some_and(|bits| bits >> (run % 64) & 1 == 1)
-    }
-}
-
-impl std::fmt::Display for Tally {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (done, to_do) = (format::count(self.done), format::count(self.to_do));
-        write!(f, "{}, {done} done already, {to_do} to do", format::plural(self.runs, "run"))
-    }
-}
-
-/// Has the fleet compute what is not done yet. The runtime that comes with the summary listens to signals as long as it
+/// Has the fleet compute what is not done yet. What comes with the summary listens to signals, and answers, as long as it
 /// lives.
 fn compute(
     args: &RunArgs,
-    gate: Option<Gate>,
+    Entrances { fleet: gate, dashboard: door, scaler: scaler_gate, ops }: Entrances,
     sweep: Sweep,
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
     tally: &Arc<Tally>,
-) -> Result<(Summary, Runtime), Failure> {
+) -> Result<(Summary, Background), Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
-    let computing = Arc::new(AtomicBool::new(true));
+    let stage = Arc::new(Stage::computing());
     let (plan, record) = (Arc::clone(&sweep.plan), sweep.spec.record.clone());
     let summary = runtime.block_on(async {
         let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
         let source = Arc::new(PlanTasks::new(Arc::clone(&plan), record, blobs));
-        let done = Arc::clone(tally);
-        let planner = PlanOrder::new(Arc::clone(&plan), move |task| done.is_done(task.index));
+        let tally = Arc::clone(tally);
+        let planner = PlanOrder::new(Arc::clone(&plan), move |task| !tally.is_to_do(task.index));
         let options = FleetOptions {
             listen: gate.clone(),
             max_attempts: args.max_attempts,
@@ -275,7 +267,8 @@ fn compute(
             // Several heartbeats fit into a lease: one may be lost.
             heartbeat_interval: args.lease_ttl.0 / 6,
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
-            strikes: store.with(|store| store.strikes())?,
+            handover: store.with(|store| store.inherit()),
+            errand: Errand { sweep: sweep.spec.name.clone(), total: sweep.total, done_before: sweep.done_before },
             ..FleetOptions::default()
         };
         let fleet = fleet::start(options, source, Box::new(planner), store.clone())?;
@@ -283,24 +276,41 @@ fn compute(
             eprintln!("listening on {address}: {}", gate.invitation(address));
         }
         let total = sweep.total;
-        let dashboard = args.dashboard.map(|address| {
-            Dashboard::start(address, Board::new(sweep, fleet.progress(), fleet.roster())).inspect(|dashboard| {
-                eprintln!("dashboard at http://{}", dashboard.local_addr());
+        let dashboard = door.map(|door| {
+            let board = Board::new(sweep, fleet.progress(), fleet.roster());
+            Dashboard::start(door.clone(), board).inspect(|dashboard| {
+                let asks = if door.token().is_some() { ", which asks for the token," } else { "" };
+                eprintln!("dashboard{asks} at {}", door.url(dashboard.local_addr()));
             })
         });
-        let _dashboard = dashboard.transpose()?;
-        if let Some(address) = args.ops_listen {
-            let address = ops::serve(address, fleet.progress(), store.meter())?;
-            eprintln!("operations at http://{address}: /healthz /readyz /metrics");
+        let dashboard = dashboard.transpose()?;
+        let scaler = scaler_gate.map(|gate| Scaler::start(&gate, fleet.progress(), total)).transpose()?;
+        if let Some(scaler) = &scaler {
+            eprintln!("autoscalers are answered at {}", scaler.local_addr());
         }
-        let reporter = Reporter::start(fleet.progress(), total, args.quiet);
+        if let Some(ops) = ops {
+            eprintln!("operations at http://{}: /healthz /readyz /metrics", ops.local_addr());
+            let (progress, roster) = (fleet.progress(), fleet.roster());
+            ops.serve(Watched { progress, roster, meter: store.meter(), total })?;
+        }
+        let reporter = Reporter::start(fleet.progress(), total, args.shard, args.quiet);
         let mut workers = embedded::start(&fleet, args.slots.count());
         let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
         let drain = move || {
             drain_fleet();
             drain_workers();
         };
-        tokio::spawn(interrupts.watch(Arc::clone(&computing), drain));
+        let (drain_fleet, drain_workers) = (fleet.drainer(), workers.drainer());
+        let custody = store.with(|store| store.custody());
+        tokio::spawn(async move {
+            let holder = custody.lost().await;
+            eprintln!(
+                "error: the lock was lost to {holder}: no more tasks are begun; what runs is stored all the same"
+            );
+            drain_fleet();
+            drain_workers();
+        });
+        tokio::spawn(interrupts.watch(Arc::clone(&stage), drain));
         let mut joined = pin!(fleet.join());
         let summary = tokio::select! {
             summary = &mut joined => summary.map_err(Failure::from),
@@ -318,11 +328,11 @@ fn compute(
             reporter.finish().await;
             workers.finish().await;
         }
-        summary
+        summary.map(|summary| (summary, (dashboard, scaler)))
     });
-    computing.store(false, Ordering::Release);
+    stage.conclude();
     match summary {
-        Ok(summary) => Ok((summary, runtime)),
+        Ok((summary, lookouts)) => Ok((summary, Background { runtime: Some(runtime), stage, _lookouts: lookouts })),
         Err(failure) => {
             runtime.shutdown_background();
             Err(failure)
@@ -351,7 +361,7 @@ fn print_end(
     }
     let _ = writeln!(text, " · {}", format::duration(began.elapsed()));
     for path in merged.files.iter().chain(&report.files) {
-        let shown = location.path().join(path.file_name().unwrap_or_default());
+        let shown = location.join(path.file_name().unwrap_or_default());
         let _ = writeln!(text, "  {}", shown.display());
     }
     print(&text)

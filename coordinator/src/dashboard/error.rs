@@ -7,10 +7,16 @@ use std::net::SocketAddr;
 pub enum DashboardError {
     /// Strangers must not read results.
     #[error(
-        "cannot show the dashboard on {0}: only loopback addresses (127.0.0.1, [::1]) are allowed, because everybody who \
-         reaches it can read the results; tunnel it (ssh -L) to look at it from elsewhere"
+        "cannot show the dashboard on {address}, which is not a loopback address (127.0.0.1, [::1]), without {lacks}: everybody \
+         who reaches it could read the results. --insecure does without, on a network that is trusted as a whole; or look at it \
+         through a tunnel (ssh -L)"
     )]
-    NotLoopback(SocketAddr),
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+        /// What is missing.
+        lacks: &'static str,
+    },
     /// The address cannot be had.
     #[error("cannot show the dashboard on {address}: {error}")]
     Listen {
@@ -19,4 +25,7 @@ pub enum DashboardError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The certificate or its key is not fit for TLS.
+    #[error("TLS cannot be set up for the dashboard: {0}")]
+    Tls(String),
 }

@@ -12,6 +12,8 @@ const key = (details) => (details.closest("figure, section") || report).id + "|"
 
 async function ask(path) {
   const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+  // Another coordinator may ask for a token: the page that does is at this address.
+  if (answer.status === 401) location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   return answer;
 }
@@ -25,9 +27,12 @@ async function update() {
     lost.hidden = true;
     const percent = live.querySelector(".percent");
     document.title = (percent ? percent.textContent + " · " : "") + title;
-    if (version !== report.dataset.version) {
+    // A coordinator that was restarted has no report at first: the last one stays until it has.
+    if (version !== "" && version !== report.dataset.version) {
+      const body = await (await ask("report")).text();
+      // Not before the answer is here: what is opened meanwhile counts, too.
       const open = opened();
-      report.innerHTML = await (await ask("report")).text();
+      report.innerHTML = body;
       report.dataset.version = version;
       report.querySelectorAll("details").forEach((details) => { details.open = open.has(key(details)); });
     }

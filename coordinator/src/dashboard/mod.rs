@@ -9,9 +9,14 @@
 //! would.
 
 mod board;
+mod door;
+mod doorway;
 mod error;
+mod pass;
 mod refresh;
 mod server;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::net::SocketAddr;
@@ -20,8 +25,10 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 pub use board::{Board, Sweep};
+pub use door::Door;
 pub use error::DashboardError;
-pub use server::bind;
+
+use doorway::Doorway;
 
 /// A running dashboard; it ends when this is dropped.
 pub struct Dashboard {
@@ -30,19 +37,16 @@ pub struct Dashboard {
 }
 
 impl Dashboard {
-    /// Begins to serve a board. Must be called within a tokio runtime.
+    /// Begins to serve a board behind a door. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// If the address is not allowed or cannot be had.
-    pub fn start(address: SocketAddr, board: Board) -> Result<Dashboard, DashboardError> {
-        let listener = bind(address)?;
-        let failed = |error| DashboardError::Listen { address, error };
-        let address = listener.local_addr().map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(failed)?;
+    /// If the address cannot be had or TLS not be set up.
+    pub fn start(door: Door, board: Board) -> Result<Dashboard, DashboardError> {
+        let doorway = Doorway::open(&door)?;
+        let address = doorway.address();
         let board = Arc::new(board);
-        let tasks = [tokio::spawn(server::serve(listener, Arc::clone(&board))), tokio::spawn(refresh::refresh(board))];
-        Ok(Dashboard { address, tasks })
+        let serving = tokio::spawn(server::serve(doorway, door, Arc::clone(&board)));
+        Ok(Dashboard { address, tasks: [serving, tokio::spawn(refresh::refresh(board))] })
     }
 
     /// Where it is, with the port that was given out if none was asked for.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use results::{Access, Location, Store, StoreError, Tables};
+use results::{Access, Extent, Location, Store, StoreError, Tables};
 
 use super::board::{Board, Rendered};
 use crate::outcome;
@@ -50,6 +50,14 @@ pub(super) async fn refresh(board: Arc<Board>) {
     }
 }
 
+/// More epochs than these are not copied while the sweep runs: some hundred megabytes of temporary tables.
+const MOST_EPOCHS: u64 = 5_000_000;
+
+/// What is read of results while the sweep runs. Samples may be gigabytes, and say nothing that cannot wait.
+fn extent(stored_runs: u64, epochs: u64) -> Extent {
+    Extent { curves: stored_runs.saturating_mul(epochs) <= MOST_EPOCHS, samples: false }
+}
+
 /// Reads what is stored into tables of its own, and makes the report from them. Blocks.
 fn make(board: &Board) -> anyhow::Result<String> {
     let sweep = &board.sweep;
@@ -59,7 +67,8 @@ fn make(board: &Board) -> anyhow::Result<String> {
     loop {
         tries += 1;
         let store = Store::open(&sweep.location, &sweep.identity, Access::Read)?;
-        match store.merge_into(&folder, &PlanRows::new(&sweep.plan)) {
+        let extent = extent(store.index().len() as u64, sweep.plan.config(0).training.epochs);
+        match store.merge_into(&folder, &PlanRows::new(&sweep.plan), extent) {
             Ok(_) => break,
             // A part was compacted away between the two.
             Err(StoreError::Missing { .. }) if tries < TRIES => {}
@@ -67,9 +76,18 @@ fn make(board: &Board) -> anyhow::Result<String> {
         }
     }
     let tables = Tables::open(&folder)?;
-    if tables.rows() == 0 {
-        return Ok(String::new());
-    }
     let data = outcome::report_of(&tables, &sweep.spec, &sweep.plan)?;
     Ok(analysis::report::body(&data).into_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_a_sweep_runs_its_samples_are_left_and_curves_only_as_long_as_they_are_few() {
+        assert_eq!(extent(50_000, 100), Extent { curves: true, samples: false });
+        assert_eq!(extent(50_001, 100), Extent { curves: false, samples: false });
+        assert_eq!(extent(u64::MAX, 2), Extent { curves: false, samples: false });
+    }
 }

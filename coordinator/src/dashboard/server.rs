@@ -1,71 +1,117 @@
-//! The web server: three addresses, all of them for reading.
+//! The web server: three addresses, all of them for reading, and one place that decides who may.
 
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::board::Board;
-use super::error::DashboardError;
+use super::door::Door;
+use super::doorway::{Doorway, Visitor};
+use super::pass::Pass;
 use super::view;
 
 /// Says which report `/report` would be.
 const REPORT_VERSION: HeaderName = HeaderName::from_static("x-report-version");
 
-/// Takes the address of a dashboard.
-///
-/// # Errors
-/// If it is not of this machine alone, or cannot be had.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, DashboardError> {
-    if !address.ip().is_loopback() {
-        return Err(DashboardError::NotLoopback(address));
-    }
-    TcpListener::bind(address).map_err(|error| DashboardError::Listen { address, error })
+/// A token that is typed in, with its name, is never longer.
+const LONGEST_FORM: usize = 4096;
+
+/// What every request is held against.
+#[derive(Clone)]
+struct Demands {
+    /// Only this machine's own names are answered.
+    local: bool,
+    /// What visitors have to show.
+    pass: Option<Arc<Pass>>,
 }
 
 /// Serves until it is dropped.
-pub(super) async fn serve(listener: tokio::net::TcpListener, board: Arc<Board>) {
+pub(super) async fn serve(doorway: Doorway, door: Door, board: Arc<Board>) {
+    let pass = door.token().map(|token| Pass::new(token.clone(), doorway.address().port(), door.identity().is_some()));
+    let demands = Demands { local: door.is_loopback(), pass: pass.map(Arc::new) };
     let routes = Router::new()
         .route("/", get(page))
         .route("/live", get(live))
         .route("/report", get(report))
-        .layer(middleware::from_fn(admit))
+        .layer(middleware::from_fn_with_state(demands, admit))
         .with_state(board);
-    if let Err(error) = axum::serve(listener, routes).await {
+    if let Err(error) = axum::serve(doorway, routes.into_make_service_with_connect_info::<Visitor>()).await {
         tracing::warn!(%error, "the dashboard ended; the sweep goes on");
     }
 }
 
-/// The one place that decides who may look.
+/// The one place that decides who may look, around everything: who may not learns nothing of what there is.
 ///
 /// Whoever reaches a loopback address may; but a page from elsewhere that has its own name point here (DNS rebinding) may not, so
-/// the name that a browser was told must be this machine's. A token for other addresses would be asked for here.
-async fn admit(request: Request, next: Next) -> Response {
-    if !is_local(request.headers()) {
-        return (
-            StatusCode::FORBIDDEN,
-            "ask for this machine by its own name, e.g. http://127.0.0.1 or http://localhost\n",
-        )
-            .into_response();
-    }
-    let mut response = next.run(request).await;
+/// the name that a browser was told must be this machine's. Where there is a token it has to be shown, in every request's header
+/// or once: then a cookie stands for it.
+async fn admit(
+    State(demands): State<Demands>,
+    ConnectInfo(Visitor(guest)): ConnectInfo<Visitor>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let mut response = match checked(&demands, request).await {
+        Ok(request) => {
+            guest.admit();
+            next.run(request).await
+        }
+        Err(refusal) => {
+            if refusal.status() == StatusCode::SEE_OTHER {
+                guest.admit()
+            } else {
+                guest.refuse()
+            }
+            refusal
+        }
+    };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(view::POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(view::POLICY));
     response
+}
+
+/// The request, if it may go on, or what is answered instead: a refusal, or, to who has just shown the token, the cookie.
+async fn checked(demands: &Demands, request: Request) -> Result<Request, Response> {
+    if demands.local && !is_local(request.headers()) {
+        let words = "ask for this machine by its own name, e.g. http://127.0.0.1 or http://localhost\n";
+        return Err((StatusCode::FORBIDDEN, words).into_response());
+    }
+    let Some(pass) = &demands.pass else { return Ok(request) };
+    if pass.is_shown(request.headers()) {
+        return Ok(request);
+    }
+    let by_link = request.uri().query().is_some_and(|query| pass.is_in_form(query.as_bytes()));
+    let is_form = request.method() == Method::POST;
+    let form =
+        if is_form { to_bytes(request.into_body(), LONGEST_FORM).await.unwrap_or_default() } else { Bytes::new() };
+    let cookie = HeaderValue::from_str(&pass.cookie()).ok().filter(|_| by_link || pass.is_in_form(&form));
+    Err(match cookie {
+        // The address without the token: nobody reads it over a shoulder, and no history keeps it.
+        Some(cookie) => {
+            (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, HeaderValue::from_static("/"))]).into_response()
+        }
+        None => (
+            StatusCode::UNAUTHORIZED,
+            [(WWW_AUTHENTICATE, "Bearer"), (CONTENT_SECURITY_POLICY, view::FORM_POLICY)],
+            html(view::token_form(is_form)),
+        )
+            .into_response(),
+    })
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
@@ -120,13 +166,5 @@ mod tests {
             assert!(!asked(host), "{host}");
         }
         assert!(!is_local(&HeaderMap::new()));
-    }
-
-    #[test]
-    fn a_dashboard_for_strangers_is_refused() {
-        let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
-        let error = bind(everywhere).unwrap_err().to_string();
-        assert!(error.contains("0.0.0.0:0") && error.contains("loopback"), "{error}");
-        assert!(bind("127.0.0.1:0".parse().unwrap()).is_ok());
     }
 }

@@ -7,6 +7,7 @@ use analysis::report::number::{count, plural, significant};
 use maud::{Markup, PreEscaped, html};
 
 use super::board::Board;
+use super::pass::FIELD;
 use crate::fleet::{Progress, Roster};
 use crate::format;
 
@@ -21,6 +22,26 @@ const MOST_HAPPENINGS: usize = 12;
 
 /// What the page may do: nothing but ask where it comes from.
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'";
+
+/// What the page that asks for the token may do: send it back.
+pub(super) const FORM_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'self'";
+
+/// The page that asks for the token; `again` after a wrong one. It says nothing of the sweep.
+pub(super) fn token_form(again: bool) -> String {
+    let body = html! {
+        main {
+            header { p.kicker { "hedgesweep" } h1 { "This dashboard asks for a token" } }
+            @if again { p.wrong role="alert" { "That is not the token of this coordinator." } }
+            p { "It is in the file that the coordinator was given as " code { "--token-file" } "." }
+            form method="post" action="/" {
+                label { "Token " input type="password" name=(FIELD) autocomplete="off" required autofocus; }
+                " " button { "Look" }
+            }
+        }
+    };
+    document("Token", FORM_POLICY, &html! { style { (PreEscaped(STYLE)) } }, &body, "").into_string()
+}
 
 /// The whole page, as it is at this moment; without scripts it is loaded again every few seconds.
 pub(super) fn page(board: &Board) -> String {

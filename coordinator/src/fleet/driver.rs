@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::dispatcher::{Dispatcher, Step};
-use super::group::Part;
+use super::group::{Kept, Part};
 use super::message::{Control, Message};
 use super::progress::{FleetError, Progress, Roster, Summary};
 use super::seam::{Sink, SinkError, TaskSource};
@@ -50,12 +50,12 @@ pub(super) struct Driver<S> {
 /// The store lends itself to the part that is being stored.
 enum Store<S> {
     Idle(S),
-    Busy(JoinHandle<(S, Result<(), SinkError>)>),
+    Busy(JoinHandle<(S, Kept)>),
 }
 
 impl<S: Sink> Store<S> {
     /// Waits until the part is stored; for ever if there is none. May be dropped and called again.
-    async fn ended(&mut self) -> Result<Result<(), SinkError>, FleetError> {
+    async fn ended(&mut self) -> Result<Kept, FleetError> {
         let Store::Busy(task) = self else { return std::future::pending().await };
         let (sink, ended) = task.await.map_err(|error| FleetError::Internal(format!("the store: {error}")))?;
         *self = Store::Idle(sink);
@@ -116,18 +116,19 @@ impl<S: Sink> Driver<S> {
     }
 }
 
-/// Makes a part durable.
-async fn keep(sink: &mut impl Sink, mut part: Part, source: Arc<dyn TaskSource>) -> Result<(), SinkError> {
-    let strikes = part.take_strikes();
-    let records = tokio::task::spawn_blocking(move || part.into_records(&*source)).await;
-    let records = records.map_err(|error| SinkError::new(format!("its config cannot be written: {error}")))?;
-    if !records.is_empty() {
-        sink.append(records).await?;
-    }
-    match strikes {
-        Some(strikes) => sink.keep_strikes(strikes).await,
+/// Makes a part durable, and then what a later coordinator is to know of it.
+async fn keep(sink: &mut impl Sink, mut part: Part, source: Arc<dyn TaskSource>) -> Kept {
+    let handover = part.take_handover();
+    let records = match tokio::task::spawn_blocking(move || part.into_records(&*source)).await {
+        Ok(records) if records.is_empty() => Ok(()),
+        Ok(records) => sink.append(records).await,
+        Err(error) => Err(SinkError::new(format!("its config cannot be written: {error}"))),
+    };
+    let handover = match handover.filter(|_| records.is_ok()) {
+        Some(handover) => sink.hand_over(handover).await,
         None => Ok(()),
-    }
+    };
+    Kept { records, handover }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -52,12 +52,22 @@ impl Gate {
         Ok(Gate { address, tls, token })
     }
 
-    /// A gate that only processes of this machine can reach.
+    /// A gate for clients that show certificates and no tokens, and read how much work there is.
     ///
     /// # Errors
-    /// [`FleetError::Exposed`] for any address but a loopback one.
-    pub fn unguarded(address: SocketAddr) -> Result<Gate, FleetError> {
-        Gate::new(address, None, None, false)
+    /// [`FleetError::Exposed`] if those of other machines could not be told from strangers: beyond loopback, mutual TLS is
+    /// required.
+    pub fn for_certificates(address: SocketAddr, tls: Option<Tls>, insecure: bool) -> Result<Gate, FleetError> {
+        let gate = Gate { address, tls, token: None };
+        if !gate.is_mutual() && !address.ip().is_loopback() {
+            let lacks =
+                "TLS with certificates of its clients (--tls-cert, --tls-key, and --scaler-client-ca or --client-ca)";
+            if !insecure {
+                return Err(FleetError::Exposed { address, lacks });
+            }
+            tracing::warn!("{address} is open to strangers, who can read how many tasks are left: it lacks {lacks}");
+        }
+        Ok(gate)
     }
 
     /// Where to listen.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use engine::RunRecord;
 use engine::record::RunOutput;
-use engine::{RunId, RunRecord};
 use proto::Verdict;
+use results::Handover;
 use sweep::Task;
 use sweep::ledger::{Millis, Receipt};
 use tokio::sync::oneshot;
 
-use super::seam::TaskSource;
+use super::seam::{SinkError, TaskSource};
 
 /// When a part is written.
 #[derive(Clone, Copy, Debug)]
@@ -56,11 +57,24 @@ pub(super) struct Promise {
 #[derive(Debug)]
 pub struct Part {
     pending: Vec<Pending>,
-    strikes: Option<Strikes>,
+    handover: Option<Handover>,
 }
 
-/// How many attempts count against which tasks: all of them that have not ended.
-pub type Strikes = Vec<(RunId, u16)>;
+/// What became of a part.
+#[derive(Debug)]
+pub struct Kept {
+    /// Its records are durable, or none of them need be.
+    pub records: Result<(), SinkError>,
+    /// What a later coordinator is to know is, too; `Ok` if it was not tried because the records are not.
+    pub handover: Result<(), SinkError>,
+}
+
+impl Kept {
+    /// All of it is durable.
+    pub fn whole() -> Kept {
+        Kept { records: Ok(()), handover: Ok(()) }
+    }
+}
 
 impl Waiter {
     /// Everything before is durable.
@@ -90,16 +104,16 @@ impl Group {
     }
 
     /// Begins the next group, and returns this one, with what else is to be stored.
-    pub(super) fn take(&mut self, strikes: Option<Strikes>) -> (Part, Promise) {
+    pub(super) fn take(&mut self, handover: Option<Handover>) -> (Part, Promise) {
         let group = std::mem::take(self);
-        (Part { pending: group.pending, strikes }, group.promise)
+        (Part { pending: group.pending, handover }, group.promise)
     }
 }
 
 impl Part {
-    /// What is to be kept of the tasks' attempts in the place of what was kept before; `None` if nothing has changed.
-    pub fn take_strikes(&mut self) -> Option<Strikes> {
-        self.strikes.take()
+    /// What a later coordinator is to know, in the place of what was stored before; `None` if nothing has changed.
+    pub fn take_handover(&mut self) -> Option<Handover> {
+        self.handover.take()
     }
 
     /// The tasks whose records are in it.

@@ -3,7 +3,8 @@
 //!
 //! A connection is a stranger's until a call on it satisfies the guard. The TLS handshake, the HTTP/2 preface and the first
 //! call together have to come within [`Limits::patience`]; when there are too many strangers, the one that has waited
-//! longest goes. Those that are admitted are watched by HTTP/2's own keep-alive.
+//! longest goes. How fast strangers come in is bounded as well ([`Turnstile`]). Those that are admitted are watched by
+//! HTTP/2's own keep-alive.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,28 +22,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, Sleep};
 use tonic::transport::server::Connected;
 
+use super::turnstile::Turnstile;
+
 /// How long to wait when the system has no connections to give, such as for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// How often it is said that strangers come too fast.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+
 /// What the lobby goes by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// How many connections there may be, admitted or not.
-    pub(super) connections: usize,
+    pub(crate) connections: usize,
     /// How many of them may be strangers.
-    pub(super) strangers: usize,
+    pub(crate) strangers: usize,
+    /// How long it takes before another stranger is let in, once there have been as many as there may be.
+    pub(crate) stranger_interval: Duration,
     /// How long a stranger may stay.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
     /// How long a stranger may stay whose call was refused: time enough to hear it.
-    pub(super) parting: Duration,
+    pub(crate) parting: Duration,
 }
 
 /// What is known of who is at the other end.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(crate) struct Guest {
     address: SocketAddr,
     standing: AtomicU8,
     waker: AtomicWaker,
+    turnstile: Arc<Turnstile>,
 }
 
 /// Nothing was shown yet.
@@ -55,24 +64,24 @@ const DISMISSED: u8 = 2;
 const ADMITTED: u8 = 3;
 
 impl Guest {
-    fn new(address: SocketAddr) -> Guest {
-        Guest { address, standing: AtomicU8::new(STRANGER), waker: AtomicWaker::new() }
+    fn new(address: SocketAddr, turnstile: Arc<Turnstile>) -> Guest {
+        Guest { address, standing: AtomicU8::new(STRANGER), waker: AtomicWaker::new(), turnstile }
     }
 
     /// Where it comes from.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Its credentials are in order.
-    pub(super) fn admit(&self) {
-        if self.standing.load(Ordering::Relaxed) != ADMITTED {
-            self.become_(ADMITTED);
+    pub(crate) fn admit(&self) {
+        if self.standing.load(Ordering::Relaxed) != ADMITTED && self.become_(ADMITTED) {
+            self.turnstile.give_back();
         }
     }
 
     /// It has shown no credentials, or wrong ones. Once admitted, others of its calls may be wrong.
-    pub(super) fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.become_(REFUSED);
     }
 
@@ -80,12 +89,14 @@ impl Guest {
         self.become_(DISMISSED);
     }
 
-    /// Takes a standing, unless it is admitted or dismissed already.
-    fn become_(&self, standing: u8) {
+    /// Takes a standing, unless it is admitted or dismissed already. Whether it did.
+    fn become_(&self, standing: u8) -> bool {
         let change = |old| (old != ADMITTED && old != DISMISSED).then_some(standing);
-        if self.standing.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok() {
+        let changed = self.standing.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok();
+        if changed {
             self.waker.wake();
         }
+        changed
     }
 
     fn is_stranger(&self) -> bool {
@@ -95,7 +106,7 @@ impl Guest {
 
 /// A connection, which ends by itself if its guest is not admitted in time.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     guest: Arc<Guest>,
     /// When a stranger has to go; none for who was admitted.
@@ -211,13 +222,27 @@ impl Strangers {
 }
 
 /// Accepts connections within the limits, for as long as somebody takes them.
-pub(super) async fn receive(listener: TcpListener, limits: Limits, connections: mpsc::Sender<io::Result<Connection>>) {
+pub(crate) async fn receive(listener: TcpListener, limits: Limits, connections: mpsc::Sender<io::Result<Connection>>) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let strangers = Strangers::default();
+    let turnstile = Arc::new(Turnstile::new(limits.strangers as u32, limits.stranger_interval));
     let mut told = false;
+    let mut said: Option<Instant> = None;
     loop {
+        if turnstile.is_closed() && said.is_none_or(|said| said.elapsed() >= SAID_AGAIN) {
+            said = Some(Instant::now());
+            // One line a minute at most, whatever they do.
+            tracing::warn!(
+                "connections that show no credentials come too fast: one each {:?} is looked at, and others wait",
+                limits.stranger_interval
+            );
+        }
+        let next = async {
+            turnstile.open().await;
+            listener.accept().await
+        };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
             () = connections.closed() => return,
         };
         let (stream, address) = match accepted {
@@ -246,7 +271,8 @@ pub(super) async fn receive(listener: TcpListener, limits: Limits, connections: 
                 continue;
             }
         };
-        let guest = Arc::new(Guest::new(address));
+        turnstile.pass();
+        let guest = Arc::new(Guest::new(address, Arc::clone(&turnstile)));
         strangers.enter(&guest, limits.strangers);
         // Small messages must not wait for one another; who has hung up already shows that soon enough.
         let _ = stream.set_nodelay(true);

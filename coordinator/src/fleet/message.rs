@@ -13,6 +13,8 @@ pub enum Message {
     Join {
         /// How it introduces itself.
         info: WorkerInfo,
+        /// It is a process of its own, and outlives this one.
+        remote: bool,
         /// Its id.
         reply: oneshot::Sender<Result<WorkerId, TooManyWorkers>>,
     },
@@ -33,6 +35,13 @@ pub enum Message {
         held: Vec<Held>,
         /// Its orders.
         reply: oneshot::Sender<Result<Directives, UnknownWorker>>,
+    },
+    /// A worker goes.
+    Leave {
+        /// Who.
+        worker: WorkerId,
+        /// Whether it was there.
+        reply: oneshot::Sender<Result<(), UnknownWorker>>,
     },
     /// Which tasks of the plan these are; `None` for none.
     Locate {
@@ -91,6 +100,8 @@ pub enum Content {
     },
     /// No result.
     Failure(Failure),
+    /// A result that lacks some of what is recorded.
+    Incomplete(String),
     /// Something that no worker should say.
     Invalid(String),
 }

@@ -16,40 +16,49 @@ mod fingerprint;
 mod gate;
 mod group;
 mod guard;
-mod lobby;
+mod keeper;
+pub(crate) mod lobby;
+mod lookout;
 pub mod message;
 mod pace;
 mod pause;
 mod progress;
+mod record;
+mod reunion;
 mod seam;
 mod server;
 mod service;
 mod shape;
+mod tally;
 #[cfg(test)]
 mod tests;
+mod turnstile;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::RunId;
 use sweep::ledger::LedgerConfig;
 use sweep::plan::Planner;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use worker::agent::Backoff;
 
 pub use fingerprint::fingerprint;
 pub use gate::{Gate, Tls};
-pub use group::{Part, Rhythm, Strikes};
+pub use group::{Kept, Part, Rhythm};
+pub use lookout::Errand;
 pub use progress::{FleetError, Happening, Progress, Roster, Summary, WorkerState};
+pub use results::Handover;
 pub use seam::{Sink, SinkError, TaskSource};
-pub use server::Connector;
+pub use server::{Connector, serve_at};
 pub use shape::Shape;
+pub use tally::{Retries, Tally};
 
 use dispatcher::{Arms, Dispatcher, Terms};
 use driver::Driver;
+use lookout::Lookout;
 use message::Control;
 use server::Servers;
 use service::Service;
@@ -68,8 +77,9 @@ pub struct FleetOptions {
     pub max_attempts: u16,
     /// How long an attempt may run before it is ended and counts against its task.
     pub task_timeout: Option<Duration>,
-    /// How many attempts count against tasks by what an earlier coordinator kept ([`Sink::keep_strikes`]).
-    pub strikes: HashMap<RunId, u16>,
+    /// What an earlier coordinator has left ([`Sink::hand_over`]): how many attempts count against tasks, and who may hold
+    /// results of them.
+    pub handover: Handover,
     /// How many workers are admitted.
     pub max_workers: usize,
     /// Where remote workers are admitted, and how they are told from strangers.
@@ -88,6 +98,8 @@ pub struct FleetOptions {
     pub farewell: Duration,
     /// The metric whose value the planner is told.
     pub objective: Option<String>,
+    /// What those are told who look on.
+    pub errand: Errand,
 }
 
 impl Default for FleetOptions {
@@ -98,7 +110,7 @@ impl Default for FleetOptions {
             heartbeat_interval: ledger.heartbeat_interval,
             max_attempts: ledger.max_attempts,
             task_timeout: None,
-            strikes: HashMap::new(),
+            handover: Handover::default(),
             max_workers: ledger.max_workers,
             listen: None,
             // Less would refuse single runs that record all their samples.
@@ -111,6 +123,7 @@ impl Default for FleetOptions {
             // A heartbeat and more: who does not ask for tasks hears of the end by that.
             farewell: Duration::from_secs(8),
             objective: None,
+            errand: Errand::default(),
         }
     }
 }
@@ -146,11 +159,12 @@ pub fn start(
         options.max_batch_bytes,
         options.max_report_bytes,
     );
-    let servers = server::serve(service, gate.as_ref().zip(listener), options.max_workers)?;
+    let (sender, progress) = watch::channel(Progress::default());
+    let lookout = Lookout::new(options.errand.clone(), progress.clone());
+    let servers = server::serve(service, lookout, gate.as_ref().zip(listener), options.max_workers)?;
     let (control, orders) = mpsc::unbounded_channel();
     let arms = Arms::of(Arc::clone(&source));
     let dispatcher = Dispatcher::new(options.terms(arms), planner, control.clone());
-    let (sender, progress) = watch::channel(Progress::default());
     let roster = watch::Sender::new(Roster::default());
     let driver = Driver { dispatcher, sink, source, inbox, control: orders, progress: sender, roster: roster.clone() };
     Ok(Fleet { servers, control, progress, roster, driver: tokio::spawn(driver.run()) })
@@ -171,7 +185,12 @@ impl FleetOptions {
             rhythm: Rhythm { interval: self.store_interval, bytes: self.store_bytes, records: self.store_records },
             farewell: self.farewell,
             objective: self.objective.clone(),
-            strikes: self.strikes.clone().into_iter().collect(),
+            handover: self.handover.clone(),
+            // A worker that lives notices with its next heartbeat, and tries again at least so often; if it can come at all.
+            reunion: match self.listen {
+                Some(_) => self.heartbeat_interval + Backoff::default().longest,
+                None => Duration::ZERO,
+            },
             arms,
         }
     }

@@ -1,7 +1,8 @@
 //! What a store that is out of room, or out of reach, means for the fleet: it waits, and tries again.
 //!
 //! While it waits, no tasks are granted and no part is begun. What runs may end; results stay with the workers that have
-//! them, which report them again, and each of which holds a bounded amount of them.
+//! them, which report them again, and each of which holds a bounded amount of them. When a wait is over, the store is tried
+//! with what there is, and tasks are granted again: without results there would be nothing to try it with.
 
 use std::time::Duration;
 

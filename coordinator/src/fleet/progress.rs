@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sweep::ledger::Counts;
 
 use super::seam::SinkError;
+use super::tally::Tally;
 
 /// How far the fleet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Progress {
     pub running: u64,
     /// Results cannot be stored for now; no more tasks are begun until they can.
     pub paused: bool,
+    /// What has happened so far.
+    pub tally: Tally,
 }
 
 /// Who works, and what has happened lately.
@@ -41,6 +44,10 @@ pub struct Roster {
     pub heartbeat_interval: Duration,
     /// What has happened, the latest last.
     pub happenings: Vec<Happening>,
+    /// For how long tasks had been waiting, without a break, if any were.
+    pub pending: Option<Duration>,
+    /// How old the oldest lease was, if there was one.
+    pub oldest_lease: Option<Duration>,
 }
 
 /// A worker, as a looker-on sees it.

@@ -6,8 +6,8 @@ use std::future::Future;
 use bytes::Bytes;
 use engine::record::Record;
 use engine::{Preset, RunRecord, Value};
+use results::Handover;
 
-use super::group::Strikes;
 use super::shape::Shape;
 
 /// Durable storage for what runs leave behind.
@@ -16,10 +16,10 @@ pub trait Sink: Send + 'static {
     /// storing them again does no harm.
     fn append(&mut self, records: Vec<RunRecord>) -> impl Future<Output = Result<(), SinkError>> + Send;
 
-    /// Keeps how many attempts count against which tasks, in the place of what was kept before. For a later coordinator
-    /// ([`FleetOptions::strikes`](super::FleetOptions::strikes)); a sink that does not outlive this one need not.
-    fn keep_strikes(&mut self, strikes: Strikes) -> impl Future<Output = Result<(), SinkError>> + Send {
-        let _ = strikes;
+    /// Leaves this to a later coordinator ([`FleetOptions::handover`](super::FleetOptions::handover)), in the place of what
+    /// was left before. A sink that does not outlive this one need not.
+    fn hand_over(&mut self, handover: Handover) -> impl Future<Output = Result<(), SinkError>> + Send {
+        let _ = handover;
         std::future::ready(Ok(()))
     }
 }

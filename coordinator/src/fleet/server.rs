@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use proto::v1::fleet_server::FleetServer;
+use proto::v1::watch_server::WatchServer;
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint, Server, Uri};
 use super::gate::Gate;
 use super::guard::Guard;
 use super::lobby::{self, Limits};
+use super::lookout::Lookout;
 use super::progress::FleetError;
 use super::service::Service;
 
@@ -52,6 +54,14 @@ const LOCAL_ERRORS: usize = 64;
 
 /// How many connections may be there that have not shown who they are, and for how long. A worker needs a few round trips.
 const STRANGERS: usize = 256;
+
+/// How long it takes before another one is let in, once there have been so many: looking at 200 a second takes a few
+/// hundredths of a core.
+const STRANGER_INTERVAL: Duration = Duration::from_millis(5);
+
+/// How many connections may wait in the system's queue: workers among strangers wait there for seconds.
+const BACKLOG: u32 = 1024;
+
 const PATIENCE: Duration = Duration::from_secs(10);
 const PARTING: Duration = Duration::from_secs(1);
 
@@ -112,11 +122,15 @@ pub(super) struct Servers {
 /// Takes the address, so that errors show before anything has begun.
 pub(super) fn bind(gate: &Gate) -> Result<TcpListener, FleetError> {
     let address = gate.address();
-    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        TcpListener::from_std(listener)
-    });
-    listener.map_err(|error| FleetError::Listen { address, error })
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A coordinator that is started again must not wait for connections of the one before to be forgotten.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|error| FleetError::Listen { address, error })
 }
 
 /// How many connections there may be: one for each worker, and the strangers. Never so many that the store would have no
@@ -142,6 +156,7 @@ fn connections(max_workers: usize) -> usize {
 /// Begins to serve: in memory, and at the gate if there is one.
 pub(super) fn serve(
     service: Service,
+    lookout: Lookout,
     remote: Option<(&Gate, TcpListener)>,
     max_workers: usize,
 ) -> Result<Servers, FleetError> {
@@ -155,32 +170,63 @@ pub(super) fn serve(
         .build_v1()
         .map_err(|error| internal(&error))?;
     let fleet = FleetServer::new(service)
-        .max_decoding_message_size(proto::limits::MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(proto::limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(proto::limits::MAX_MESSAGE_BYTES);
-    let routes = Routes::new(fleet).add_service(health_service).add_service(reflection).prepare();
+    let routes = Routes::new(fleet)
+        .add_service(WatchServer::new(lookout))
+        .add_service(health_service)
+        .add_service(reflection)
+        .prepare();
 
     let (stop, stopped) = watch::channel(false);
     let mut tasks = Vec::new();
     let mut local_addr = None;
     if let Some((gate, listener)) = remote {
         local_addr = Some(listener.local_addr().map_err(|error| internal(&error))?);
-        let server = match gate.tls_config() {
-            Some(tls) => builder().tls_config(tls).map_err(|error| FleetError::Tls(describe(&error)))?,
-            None => builder(),
-        };
-        let limits = Limits {
-            connections: connections(max_workers),
-            strangers: STRANGERS,
-            patience: PATIENCE,
-            parting: PARTING,
-        };
-        let (connections, incoming) = mpsc::channel(16);
-        tokio::spawn(lobby::receive(listener, limits, connections));
-        tasks.push(spawn(server, Guard::at(gate), routes.clone(), incoming, stopped.clone()));
+        tasks.push(admit(gate, listener, routes.clone(), connections(max_workers), stopped.clone())?);
     }
     let (connections, incoming) = mpsc::channel(16);
     tasks.push(spawn(builder(), Guard::none(), routes, incoming, stopped));
     Ok(Servers { connector: Connector { connections }, local_addr, stop, tasks })
+}
+
+/// Serves something else than a fleet at a gate of its own, until it is told to stop; says where.
+///
+/// # Errors
+/// If the address cannot be had, or the transport finds a fault in the certificates.
+pub fn serve_at(
+    gate: &Gate,
+    routes: Routes,
+    connections: usize,
+    stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), FleetError> {
+    let listener = bind(gate)?;
+    let address = listener.local_addr().map_err(|error| FleetError::Internal(error.to_string()))?;
+    Ok((address, admit(gate, listener, routes, connections, stopped)?))
+}
+
+/// Serves those who come through a gate.
+fn admit(
+    gate: &Gate,
+    listener: TcpListener,
+    routes: Routes,
+    connections: usize,
+    stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, FleetError> {
+    let server = match gate.tls_config() {
+        Some(tls) => builder().tls_config(tls).map_err(|error| FleetError::Tls(describe(&error)))?,
+        None => builder(),
+    };
+    let limits = Limits {
+        connections,
+        strangers: STRANGERS,
+        stranger_interval: STRANGER_INTERVAL,
+        patience: PATIENCE,
+        parting: PARTING,
+    };
+    let (connections, incoming) = mpsc::channel(16);
+    tokio::spawn(lobby::receive(listener, limits, connections));
+    Ok(spawn(server, Guard::at(gate), routes, incoming, stopped))
 }
 
 /// A server with all its limits.

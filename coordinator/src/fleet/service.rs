@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use engine::RunId;
-use engine::record::{Record, RunOutput, SampleSet};
+use engine::record::Record;
 use futures::Stream;
 use proto::v1;
-use proto::{Assembler, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome};
+use proto::{
+    Assembler, EncodedBatch, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome,
+};
 use sweep::ledger::{WorkerId, WorkerInfo};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::fingerprint::fingerprint;
+use super::lobby::Guest;
 use super::message::{Content, Delivered, LeaseReply, Message};
+use super::record::{lacks, trim};
 use super::seam::TaskSource;
-use super::shape::Shape;
+use super::shape::{Misfit, Shape};
 
 /// The longest that a call may wait for tasks.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -92,21 +96,27 @@ impl Service {
     async fn receive(
         &self,
         mut stream: Streaming<v1::ReportResultsRequest>,
-    ) -> Result<(Assembler, Vec<OwnedSemaphorePermit>), Status> {
+    ) -> Result<(EncodedBatch, Vec<OwnedSemaphorePermit>), Status> {
         let mut assembler = Assembler::new(self.0.max_batch_bytes);
         let mut permits = Vec::new();
         let late = |_| Status::deadline_exceeded("the next piece of the batch took too long");
         while let Some(request) = tokio::time::timeout(LONGEST_PAUSE, stream.message()).await.map_err(late)?? {
-            // A piece of nothing takes room, too.
-            let kib = u32::try_from(request.piece.len().div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
-            // Waiting for room could be for ever: other batches that are half here would be waiting too.
-            let permit = Arc::clone(&self.0.budget).try_acquire_many_owned(kib).map_err(|_| {
-                Status::unavailable("the coordinator has too many results in memory; report again in a moment")
-            })?;
-            permits.push(permit);
+            permits.push(self.room(request.piece.len())?);
             assembler.push(request.piece)?;
         }
-        Ok((assembler, permits))
+        let batch = assembler.finish_encoded()?;
+        permits.push(self.room(batch.lists_bytes())?);
+        Ok((batch, permits))
+    }
+
+    /// Takes so many bytes from the budget.
+    fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        // Nothing takes room, too.
+        let kib = u32::try_from(bytes.div_ceil(KIB).max(1)).unwrap_or(u32::MAX);
+        // Waiting for room could be for ever: other batches that are half here would be waiting too.
+        Arc::clone(&self.0.budget).try_acquire_many_owned(kib).map_err(|_| {
+            Status::unavailable("the coordinator has too many results in memory; report again in a moment")
+        })
     }
 }
 
@@ -125,9 +135,14 @@ impl Service {
         for (report, place) in with_lists.into_iter().zip(places) {
             // What is no task of this sweep is the ledger's to refuse.
             let (Content::Result { output, .. }, Some(index)) = (&report.content, place) else { continue };
-            if let Err(problem) = self.0.source.shape(index).check(output, &self.0.record) {
-                tracing::warn!(run_id = %report.run_id, attempt = report.attempt, "a result does not fit its task: {problem}");
-                report.content = Content::Invalid(format!("the result does not fit its task: {problem}"));
+            let (run_id, attempt) = (report.run_id, report.attempt);
+            match self.0.source.shape(index).check(output, &self.0.record) {
+                Ok(()) => {}
+                Err(Misfit::Incomplete(missing)) => report.content = incomplete(run_id, attempt, missing),
+                Err(Misfit::Nonsense(problem)) => {
+                    tracing::warn!(%run_id, attempt, "a result does not fit its task: {problem}");
+                    report.content = Content::Invalid(format!("the result does not fit its task: {problem}"));
+                }
             }
         }
         Ok(())
@@ -144,12 +159,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn read(assembler: Assembler, record: &Record) -> Result<Batch, Status> {
-        let batch = assembler.finish_batch()?;
-        let (count, limit) = (batch.reports.len(), proto::limits::MAX_BATCH_REPORTS);
-        if count > limit {
-            return Err(Status::invalid_argument(format!("a batch of {count} reports; allowed: {limit}")));
-        }
+    fn read(encoded: EncodedBatch, record: &Record) -> Result<Batch, Status> {
+        let batch = encoded.decode()?;
         Ok(Batch {
             worker: WorkerId(batch.worker_id),
             run_ids: batch.reports.iter().map(|report| report.run_id.clone()).collect(),
@@ -171,11 +182,13 @@ fn not_stored() -> Status {
 #[tonic::async_trait]
 impl v1::fleet_server::Fleet for Service {
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
+        // Whoever comes through the gate. Embedded workers come another way, and end with this process.
+        let remote = request.extensions().get::<Arc<Guest>>().is_some();
         let request = request.into_inner();
         proto::check_versions(&request)?;
         let Hello { host, name, slots, .. } = Hello::try_from(request)?;
         let info = WorkerInfo { host, name, slots };
-        let joined = self.ask(|reply| Message::Join { info, reply }).await?;
+        let joined = self.ask(|reply| Message::Join { info, remote, reply }).await?;
         let WorkerId(worker_id) = joined.map_err(|full| Status::resource_exhausted(full.to_string()))?;
         Ok(Response::new(
             Welcome {
@@ -243,14 +256,14 @@ impl v1::fleet_server::Fleet for Service {
         &self,
         request: Request<Streaming<v1::ReportResultsRequest>>,
     ) -> Result<Response<v1::ReportResultsResponse>, Status> {
-        let (assembler, _permits) = self.receive(request.into_inner()).await?;
-        let bytes = assembler.len();
+        let (encoded, _permits) = self.receive(request.into_inner()).await?;
+        let bytes = encoded.len();
         let batch = if bytes <= LARGE_BATCH_BYTES {
-            Batch::read(assembler, &self.0.record)?
+            Batch::read(encoded, &self.0.record)?
         } else {
             // It would keep other calls waiting, heartbeats among them.
             let record = self.0.record.clone();
-            let read = tokio::task::spawn_blocking(move || Batch::read(assembler, &record)).await;
+            let read = tokio::task::spawn_blocking(move || Batch::read(encoded, &record)).await;
             read.map_err(|error| Status::internal(error.to_string()))??
         };
         let Batch { worker, run_ids, mut reports } = batch;
@@ -267,6 +280,13 @@ impl v1::fleet_server::Fleet for Service {
         Ok(Response::new(v1::ReportResultsResponse { acknowledgements }))
     }
 
+    async fn leave(&self, request: Request<v1::LeaveRequest>) -> Result<Response<v1::LeaveResponse>, Status> {
+        let worker = WorkerId(request.into_inner().worker_id);
+        let left = self.ask(|reply| Message::Leave { worker, reply }).await?;
+        left.map_err(|unknown| Status::not_found(unknown.to_string()))?;
+        Ok(Response::new(v1::LeaveResponse {}))
+    }
+
     type GetBlobStream = Pin<Box<dyn Stream<Item = Result<v1::GetBlobResponse, Status>> + Send>>;
 
     async fn get_blob(&self, request: Request<v1::GetBlobRequest>) -> Result<Response<Self::GetBlobStream>, Status> {
@@ -279,31 +299,14 @@ impl v1::fleet_server::Fleet for Service {
     }
 }
 
-fn names_a_run(run_id: &[u8]) -> bool {
-    run_id.len() == size_of::<RunId>()
+/// A result that was computed for a sweep file that records less.
+fn incomplete(run_id: RunId, attempt: u32, missing: &str) -> Content {
+    tracing::warn!(%run_id, attempt, "a result lacks {missing}: it was computed for another version of the sweep file");
+    Content::Incomplete(format!("the result lacks {missing}, which this sweep records"))
 }
 
-/// What a result lacks of what this sweep records. A worker that has outlived a coordinator can deliver what it computed
-/// for an older version of the file: the numbers are the same, but less of them may have been kept.
-fn lacks(output: &RunOutput, record: &Record) -> Option<&'static str> {
-    let trained = output.metrics.get("train.loss_final").is_some();
-    if record.curves && trained && output.curves.is_empty() {
-        return Some("curves");
-    }
-    let wanted = record.samples.iter().flat_map(|samples| &samples.sets);
-    let mut missing = wanted.filter(|set| {
-        let exists = match set {
-            SampleSet::Train => trained,
-            SampleSet::Validation => output.metrics.get("validation.loss").is_some(),
-            SampleSet::Test => output.metrics.get("test.loss").is_some(),
-        };
-        exists && output.samples.iter().all(|samples| samples.set != **set)
-    });
-    missing.next().map(|set| match set {
-        SampleSet::Train => "training samples",
-        SampleSet::Validation => "validation samples",
-        SampleSet::Test => "test samples",
-    })
+fn names_a_run(run_id: &[u8]) -> bool {
+    run_id.len() == size_of::<RunId>()
 }
 
 /// A report as the driver takes it; `None` if it does not name a run.
@@ -311,16 +314,16 @@ fn deliver(report: v1::Report, record: &Record) -> Option<Delivered> {
     let run_id = RunId((&*report.run_id).try_into().ok()?);
     let attempt = report.attempt;
     let content = match Report::try_from(report) {
-        Ok(Report { outcome: Outcome::Finished(output), .. }) => match lacks(&output, record) {
-            None => {
-                let fingerprint = fingerprint(&output);
-                Content::Result { output, fingerprint }
+        Ok(Report { outcome: Outcome::Finished(mut output), .. }) => {
+            trim(&mut output, record);
+            match lacks(&output, record) {
+                None => {
+                    let fingerprint = fingerprint(&output);
+                    Content::Result { output, fingerprint }
+                }
+                Some(missing) => incomplete(run_id, attempt, missing),
             }
-            Some(missing) => {
-                tracing::warn!(%run_id, attempt, "a result lacks its {missing}: it was computed for another sweep file");
-                Content::Invalid(format!("the result lacks its {missing}, which this sweep records"))
-            }
-        },
+        }
         Ok(Report { outcome: Outcome::Failed(failure), .. }) => Content::Failure(failure),
         Err(problem) => {
             tracing::warn!(%run_id, attempt, "a report makes no sense: {problem}");

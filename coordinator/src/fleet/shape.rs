@@ -21,6 +21,21 @@ pub struct Shape {
     pub test_paths: u64,
 }
 
+/// Why an output is none of a run of a shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// Less was recorded than is to be: what is missing, for people.
+    Incomplete(&'static str),
+    /// What cannot be, for people.
+    Nonsense(String),
+}
+
+impl From<String> for Misfit {
+    fn from(problem: String) -> Misfit {
+        Misfit::Nonsense(problem)
+    }
+}
+
 impl Shape {
     /// The shape of what a config's run leaves behind.
     pub fn of(config: &RunConfig) -> Shape {
@@ -41,19 +56,19 @@ impl Shape {
     /// Whether an output can be of a run of this shape.
     ///
     /// # Errors
-    /// What does not fit, for people.
-    pub(super) fn check(&self, output: &RunOutput, record: &Record) -> Result<(), String> {
+    /// What does not fit.
+    pub(super) fn check(&self, output: &RunOutput, record: &Record) -> Result<(), Misfit> {
         self.check_curves(output, record)?;
         let points = output.path.len() as u64;
         if points != 0 && points != self.steps + 1 {
-            return Err(format!("its path has {points} points; {} are right", self.steps + 1));
+            return Err(format!("its path has {points} points; {} are right", self.steps + 1).into());
         }
         let mut seen = HashSet::new();
         for samples in &output.samples {
             self.check_samples(samples, output.status, record)?;
             let (set, epoch) = (samples.set.word(), samples.epoch);
             if !seen.insert((set, epoch)) {
-                return Err(format!("it has the {set} samples of epoch {epoch} twice"));
+                return Err(format!("it has the {set} samples of epoch {epoch} twice").into());
             }
         }
         Ok(())
@@ -74,13 +89,13 @@ impl Shape {
         Ok(())
     }
 
-    fn check_samples(&self, samples: &Samples, status: Status, record: &Record) -> Result<(), String> {
+    fn check_samples(&self, samples: &Samples, status: Status, record: &Record) -> Result<(), Misfit> {
         let set = samples.set.word();
         let Some(wanted) = record.samples.as_ref().filter(|wanted| wanted.sets.contains(&samples.set)) else {
-            return Err(format!("it has {set} samples, which are not recorded"));
+            return Err(format!("it has {set} samples, which are not recorded").into());
         };
         if u64::from(samples.epoch) > self.epochs {
-            return Err(format!("it has {set} samples of epoch {} of {}", samples.epoch, self.epochs));
+            return Err(format!("it has {set} samples of epoch {} of {}", samples.epoch, self.epochs).into());
         }
         let paths = match samples.set {
             SampleSet::Train => self.train_paths,
@@ -88,9 +103,12 @@ impl Shape {
             SampleSet::Test => self.test_paths,
         };
         let (count, right) = (samples.pnl.len() as u64, paths.min(wanted.max_paths));
+        if count > right {
+            return Err(format!("it has {count} {set} samples of epoch {}; {right} are right", samples.epoch).into());
+        }
         // What breaks down may have left the rest out.
-        if count > right || (status == Status::Ok && count != right) {
-            return Err(format!("it has {count} {set} samples of epoch {}; {right} are right", samples.epoch));
+        if count < right && status == Status::Ok {
+            return Err(Misfit::Incomplete("some paths of its samples"));
         }
         Ok(())
     }
@@ -128,7 +146,7 @@ mod tests {
     fn refused(change: impl FnOnce(&mut RunOutput), wanted: &str) {
         let mut changed = whole();
         change(&mut changed);
-        let problem = SHAPE.check(&changed, &record()).unwrap_err();
+        let Err(Misfit::Nonsense(problem)) = SHAPE.check(&changed, &record()) else { panic!("{wanted}") };
         assert!(problem.contains(wanted), "{problem}");
     }
 
@@ -153,12 +171,16 @@ mod tests {
         refused(|output| output.curves[0].epoch = 0, "its curves have epoch 0 after 0");
         refused(|output| output.path.truncate(2), "its path has 2 points; 3 are right");
         refused(|output| output.samples[0].pnl.push(0.0), "it has 5 train samples of epoch 1; 4 are right");
-        refused(|output| output.samples[3].pnl.truncate(4), "it has 4 test samples of epoch 3; 5 are right");
         refused(|output| output.samples[1].epoch = 1, "it has the train samples of epoch 1 twice");
         refused(|output| output.samples[3].epoch = 4, "it has test samples of epoch 4 of 3");
         refused(|output| output.samples[3].set = SampleSet::Validation, "it has validation samples, which are not");
         let bare = Record { curves: false, samples: None };
-        assert!(SHAPE.check(&whole(), &bare).unwrap_err().contains("curves, which are not recorded"));
+        let nonsense = Misfit::Nonsense("it has curves, which are not recorded".into());
+        assert_eq!(SHAPE.check(&whole(), &bare), Err(nonsense));
+        let mut fewer = whole();
+        fewer.samples[3].pnl.truncate(4);
+        let incomplete = Misfit::Incomplete("some paths of its samples");
+        assert_eq!(SHAPE.check(&fewer, &record()), Err(incomplete), "fewer may have been recorded for another");
     }
 
     #[test]

@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use analysis::{Question, Sources, Tuning};
+use analysis::report::number::list;
+use analysis::{Question, Sources};
 use engine::metrics::Direction;
+use engine::record::Record;
 use results::{Footer, Location, Tables};
 use sweep::plan::Plan;
 use sweep::spec::Spec;
 
-use super::{Depth, Outcome, Tabled, columns, failure, metrics, question, show};
+use super::{Inquiry, Outcome, metrics, question};
 use crate::exit::{Exit, Failure, OrExit};
 
 /// One of the sweeps.
@@ -21,10 +23,13 @@ pub struct Side {
     pub spec: Spec,
     /// The runs that it asks for.
     pub plan: Plan,
+    /// Its file.
+    pub text: String,
 }
 
 /// Answers the question that all of these sweeps ask from their tables alone: their arms as `sweep/arm`, all against the first
-/// one's baseline, seeds that both have paired within cells of one name. The answer is written only where `out` says.
+/// one's baseline, seeds that both have paired within cells of one name. The answer and its report are written only where `out`
+/// says.
 ///
 /// # Errors
 /// With [`Exit::Usage`] if the sweeps ask different questions; else as [`super::analyse`].
@@ -33,32 +38,34 @@ pub fn analyse(sides: &[Side], out: Option<&Location>) -> Result<Outcome, Failur
     for other in &sides[1..] {
         same_question(first, other)?;
     }
-    let sources = Sources::side_by_side(sides.iter().map(|side| (side.label.as_str(), &side.tables)));
+    let inquiry = inquiry(sides);
+    let Some(location) = out else { return inquiry.answer(None) };
+    // Answers are written by way of tables; these are only for their place.
+    let tables = Tables::open(first.tables.location())?.answering_at(location, joint_footer(sides))?;
+    inquiry.answer(Some((&tables, location)))
+}
+
+fn inquiry(sides: &[Side]) -> Inquiry<'_> {
+    let first = &sides[0];
+    let labels: Vec<String> = sides.iter().map(|side| side.label.clone()).collect();
     let metrics = metrics(&first.spec);
-    let runs = sources.runs(columns(&first.spec, &metrics).iter().map(String::as_str))?;
-    let labels: Vec<&str> = sides.iter().map(|side| side.label.as_str()).collect();
-    let mut text = format!("{} side by side\n\n", labels.join(", "));
-    let Some(question) = joint_question(sides, metrics) else {
-        let (metric, direction) = (&first.spec.metric.name, first.spec.metric.goal);
-        let blocks = analysis::ranking(&runs, metric, direction);
-        text.push_str(&show::blocks(&show::Heading { metric, direction, tuning: None }, &blocks));
-        return Ok(Outcome { text, files: Vec::new() });
-    };
-    let tuning = Tuning::of(&runs, &question);
-    let tabled = Tabled::of(&sources, &runs, &question, Depth::Paths).map_err(failure)?;
-    let times = sources.runs(["time.simulate_s", "time.train_s"])?;
-    text.push_str(&tabled.show(&question, tuning.as_ref(), &times, &first.spec.record));
-    let files = match out {
-        None => Vec::new(),
-        Some(location) => {
-            let tables =
-                Tables::open(&Location::folder(first.tables.path()))?.answering_at(location, joint_footer(sides))?;
-            // A report is of one sweep; one that lies there is of another answer.
-            super::report::remove(&tables)?;
-            tabled.write(&tables, location)?
-        }
-    };
-    Ok(Outcome { text, files })
+    let common = Some(&first.spec.description)
+        .filter(|description| sides.iter().all(|side| side.spec.description == **description));
+    let description = common.and_then(Option::as_ref).map_or_else(String::new, |description| format!(" {description}"));
+    Inquiry {
+        name: labels.join(" + "),
+        description: Some(format!("{} side by side.{description}", list(&labels, labels.len()))),
+        sources: Sources::side_by_side(sides.iter().map(|side| (side.label.as_str(), &side.tables))),
+        spec: &first.spec,
+        question: joint_question(sides, metrics.clone()),
+        metrics,
+        record: Record {
+            curves: sides.iter().any(|side| side.spec.record.curves),
+            samples: sides.iter().find_map(|side| side.spec.record.samples.clone()),
+        },
+        missing: sides.iter().map(|side| side.plan.len().saturating_sub(side.tables.rows() as u64)).sum(),
+        files: sides.iter().map(|side| (side.label.clone(), side.text.clone())).collect(),
+    }
 }
 
 /// The first sweep's question, asked of all arms of all sweeps.

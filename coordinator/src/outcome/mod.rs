@@ -48,40 +48,8 @@ pub fn analyse(location: &Location, spec: &Spec, plan: &Plan, text: &str) -> Res
 /// # Errors
 /// As [`analyse`].
 pub fn answer(tables: &Tables, location: &Location, spec: &Spec, plan: &Plan, text: &str) -> Result<Outcome, Failure> {
-    let answered = Answered::of(tables, spec, plan, Depth::Paths).map_err(failure)?;
-    let mut files = match &answered.tabled {
-        Some(tabled) => tabled.write(tables, location)?,
-        None => {
-            tables.remove_comparisons()?;
-            Vec::new()
-        }
-    };
-    let shown = answered.show(tables, spec)?;
-    let missing = plan.len().saturating_sub(tables.rows() as u64);
-    // Even a fault in its drawing must not lose what is known without it.
-    let report = catch_unwind(AssertUnwindSafe(|| {
-        let data = report::data(tables, spec, &answered, missing, Some(text.to_owned()))?;
-        Ok::<_, StoreError>((report::write(tables, location, &data)?, data))
-    }));
-    let sentence = match report {
-        Ok(Ok((paths, data))) => {
-            files.extend(paths);
-            format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
-        }
-        Ok(Err(error)) => without_report(tables, &error),
-        Err(_) => without_report(tables, &"an internal error"),
-    };
-    let question = spec.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
-    Ok(Outcome { text: format!("{}{shown}{sentence}", question.unwrap_or_default()), files })
-}
-
-/// Says that there is no report, and leaves none that says what was true before; there is no sentence either, then.
-fn without_report(tables: &Tables, error: &dyn std::fmt::Display) -> String {
-    eprintln!("warning: the report could not be made: {error}; the tables are complete");
-    if let Err(error) = report::remove(tables) {
-        eprintln!("warning: an earlier report could not be removed: {error}");
-    }
-    String::new()
+    let files = vec![(spec.name.clone(), text.to_owned())];
+    Inquiry { files, ..Inquiry::of_sweep(tables, spec, plan) }.answer(Some((tables, location)))
 }
 
 /// What a report says of the tables of a sweep that may still run; nothing is written.
@@ -89,9 +57,91 @@ fn without_report(tables: &Tables, error: &dyn std::fmt::Display) -> String {
 /// # Errors
 /// If the tables cannot be read or the question has no answer.
 pub fn report_of(tables: &Tables, spec: &Spec, plan: &Plan) -> Result<ReportData, AnswerError> {
-    let answered = Answered::of(tables, spec, plan, Depth::Seeds)?;
-    let missing = plan.len().saturating_sub(tables.rows() as u64);
-    Ok(report::data(tables, spec, &answered, missing, None)?)
+    let inquiry = Inquiry::of_sweep(tables, spec, plan);
+    let answered = Answered::of(&inquiry, Depth::Seeds)?;
+    Ok(report::data(&inquiry, &answered, true)?)
+}
+
+/// What is to be answered, from which tables.
+struct Inquiry<'a> {
+    /// What it is called.
+    name: String,
+    /// What it is about, in words.
+    description: Option<String>,
+    sources: Sources<'a>,
+    /// What the sweep file says; of several sweeps the first one's, which ask the same.
+    spec: &'a Spec,
+    /// What the answer is about, as the file lists it.
+    metrics: Vec<(String, Direction)>,
+    question: Option<Question>,
+    /// What was recorded.
+    record: Record,
+    /// Runs of the plan of which nothing is stored.
+    missing: u64,
+    /// The sweep files, each with what it is called by.
+    files: Vec<(String, String)>,
+}
+
+impl<'a> Inquiry<'a> {
+    /// What one sweep asks of its own tables, without its file.
+    fn of_sweep(tables: &'a Tables, spec: &'a Spec, plan: &Plan) -> Inquiry<'a> {
+        let metrics = metrics(spec);
+        Inquiry {
+            name: spec.name.clone(),
+            description: spec.description.clone(),
+            sources: Sources::from(tables),
+            spec,
+            question: question(spec, plan, metrics.clone()),
+            metrics,
+            record: spec.record.clone(),
+            missing: plan.len().saturating_sub(tables.rows() as u64),
+            files: Vec::new(),
+        }
+    }
+
+    /// The answer, written beside or by way of these tables if there are any.
+    fn answer(&self, place: Option<(&Tables, &Location)>) -> Result<Outcome, Failure> {
+        let answered = Answered::of(self, Depth::Paths).map_err(failure)?;
+        let mut files = match (&answered.tabled, place) {
+            (_, None) => Vec::new(),
+            (Some(tabled), Some((tables, location))) => tabled.write(tables, location)?,
+            (None, Some((tables, _))) => {
+                tables.remove_comparisons()?;
+                Vec::new()
+            }
+        };
+        let shown = answered.show(self)?;
+        // Even a fault in its drawing must not lose what is known without it.
+        let report = catch_unwind(AssertUnwindSafe(|| {
+            let data = report::data(self, &answered, false)?;
+            let paths = match place {
+                Some((tables, location)) => report::write(tables, location, &data)?,
+                None => Vec::new(),
+            };
+            Ok::<_, StoreError>((paths, data))
+        }));
+        let sentence = match report {
+            Ok(Ok((paths, data))) => {
+                files.extend(paths);
+                format!("{}\n\n", format::wrap(&analysis::report::headline(&data).paragraph(), TEXT_WIDTH))
+            }
+            // Out of reach for now: whoever asked may try again.
+            Ok(Err(error @ StoreError::Unreachable { .. })) => return Err(error.into()),
+            Ok(Err(error)) => without_report(place, &error),
+            Err(_) => without_report(place, &"an internal error"),
+        };
+        let question = self.description.as_ref().map(|text| format!("{}\n\n", format::wrap(text, TEXT_WIDTH)));
+        Ok(Outcome { text: format!("{}{shown}{sentence}", question.unwrap_or_default()), files })
+    }
+}
+
+/// Says that there is no report, and leaves none that says what was true before; there is no sentence either, then.
+fn without_report(place: Option<(&Tables, &Location)>, error: &dyn std::fmt::Display) -> String {
+    eprintln!("warning: the report could not be made: {error}; the tables are complete");
+    if let Some(Err(error)) = place.map(|(tables, _)| report::remove(tables)) {
+        eprintln!("warning: an earlier report could not be removed: {error}");
+    }
+    String::new()
 }
 
 /// How far an answer looks.
@@ -103,10 +153,8 @@ enum Depth {
     Paths,
 }
 
-/// The question, if there is one, and what was found.
+/// What was found.
 struct Answered {
-    metrics: Vec<(String, Direction)>,
-    question: Option<Question>,
     tuning: Option<Tuning>,
     /// Where there is a question.
     tabled: Option<Tabled>,
@@ -115,40 +163,41 @@ struct Answered {
 }
 
 impl Answered {
-    fn of(tables: &Tables, spec: &Spec, plan: &Plan, depth: Depth) -> Result<Answered, AnswerError> {
-        let metrics = metrics(spec);
-        let runs = Runs::load(tables, columns(spec, &metrics).iter().map(String::as_str))?;
-        let Some(question) = question(spec, plan, metrics.clone()) else {
+    fn of(inquiry: &Inquiry<'_>, depth: Depth) -> Result<Answered, AnswerError> {
+        let Inquiry { sources, spec, metrics, question, .. } = inquiry;
+        let runs = sources.runs(columns(spec, metrics).iter().map(String::as_str))?;
+        let Some(question) = question else {
             let ranking = analysis::ranking(&runs, &spec.metric.name, spec.metric.goal);
-            return Ok(Answered { metrics, question: None, tuning: None, tabled: None, ranking });
+            return Ok(Answered { tuning: None, tabled: None, ranking });
         };
-        let tabled = Tabled::of(&Sources::from(tables), &runs, &question, depth)?;
-        let tuning = Tuning::of(&runs, &question);
-        Ok(Answered { metrics, tuning, tabled: Some(tabled), question: Some(question), ranking: Vec::new() })
+        let tabled = Tabled::of(sources, &runs, question, depth)?;
+        Ok(Answered { tuning: Tuning::of(&runs, question), tabled: Some(tabled), ranking: Vec::new() })
     }
 
     /// For a terminal.
-    fn show(&self, tables: &Tables, spec: &Spec) -> Result<String, Failure> {
-        if let (Some(tabled), Some(question)) = (&self.tabled, &self.question) {
-            let times = Runs::load(tables, ["time.simulate_s", "time.train_s"])?;
-            return Ok(tabled.show(question, self.tuning.as_ref(), &times, &spec.record));
+    fn show(&self, inquiry: &Inquiry<'_>) -> Result<String, Failure> {
+        let Inquiry { sources, spec, question, record, .. } = inquiry;
+        if let (Some(tabled), Some(question)) = (&self.tabled, question) {
+            let times = sources.runs(["time.simulate_s", "time.train_s"])?;
+            return Ok(tabled.show(question, self.tuning.as_ref(), &times, record));
         }
         let goal = show::Heading { metric: &spec.metric.name, direction: spec.metric.goal, tuning: None };
         let mut text = show::blocks(&goal, &self.ranking);
-        text.push_str(&sensitivities(tables, &spec.metric.name)?);
+        text.push_str(&sensitivities(sources, &spec.metric.name)?);
         Ok(text)
     }
 
     /// For a report.
     fn findings(&self) -> Findings {
-        let ranking = self.ranking.clone();
-        match &self.tabled {
-            None => Findings { ranking, ..Findings::default() },
+        let Answered { tuning, tabled, ranking } = self;
+        let findings = Findings { ranking: ranking.clone(), tuning: tuning.clone(), ..Findings::default() };
+        match tabled {
+            None => findings,
             Some(Tabled { comparisons, convergence, pooled, .. }) => Findings {
                 comparisons: comparisons.clone(),
                 convergence: convergence.clone(),
                 pooled: pooled.clone(),
-                ranking,
+                ..findings
             },
         }
     }
@@ -207,7 +256,7 @@ impl Tabled {
                 files.push(WITHIN);
             }
         }
-        Ok(files.into_iter().map(|name| location.path().join(name)).collect())
+        Ok(files.into_iter().map(|name| location.join(name)).collect())
     }
 
     /// For a terminal. `times` are the runs with their seconds.
@@ -234,13 +283,13 @@ fn columns(spec: &Spec, metrics: &[(String, Direction)]) -> Vec<String> {
 }
 
 /// What each swept parameter does to the primary endpoint, to costs and to turnover.
-fn sensitivities(tables: &Tables, endpoint: &str) -> Result<String, Failure> {
+fn sensitivities(sources: &Sources<'_>, endpoint: &str) -> Result<String, Failure> {
     let others = ["test.mean_cost", "test.turnover"].into_iter().filter(|name| *name != endpoint);
     let metrics: Vec<String> = std::iter::once(endpoint).chain(others).map(str::to_owned).collect();
-    let runs = Runs::load(tables, metrics.iter().map(String::as_str))?;
+    let runs = sources.runs(metrics.iter().map(String::as_str))?;
     let mut all = Vec::new();
-    for parameter in tables.swept() {
-        all.extend(analysis::sensitivity(&runs, &parameter, &tables.words(&parameter)?, &metrics));
+    for parameter in sources.swept() {
+        all.extend(analysis::sensitivity(&runs, &parameter, &sources.column(&parameter)?, &metrics));
     }
     Ok(show::sensitivities(&all, &metrics))
 }

@@ -102,7 +102,7 @@ fn headline(heading: &Heading<'_>) -> String {
         let seeds = format::plural(tuning.seeds.len() as u64, "seed");
         let _ = write!(text, " · each arm's variant chosen by {} on {seeds}, confirmed on the others", tuning.by);
         if tuning.is_unequal() {
-            let budgets = tuning.budgets().into_iter().map(|(arm, variants)| format!("{arm} of {variants}"));
+            let budgets = tuning.budgets().into_iter().map(|budget| format!("{} of {budget}", budget.arm));
             let _ =
                 write!(text, "\nunequal budgets · variants to choose from: {}", budgets.collect::<Vec<_>>().join(", "));
         }

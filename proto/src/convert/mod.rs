@@ -11,6 +11,7 @@ mod join;
 mod lease;
 mod output;
 mod report;
+mod standing;
 mod value;
 
 pub use acknowledgement::{Acknowledgement, Verdict};
@@ -18,6 +19,7 @@ pub use heartbeat::{Heartbeat, Held, Orders};
 pub use join::{Hello, Welcome};
 pub use lease::{Grant, Lease, TaskGrant};
 pub use report::{Failure, Outcome, Reason, Report};
+pub use standing::Standing;
 
 use bytes::Bytes;
 use engine::RunId;

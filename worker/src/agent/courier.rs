@@ -121,6 +121,10 @@ async fn answer(mut client: Client, request: Request) -> Result<Answer, Status> 
             let acknowledgements = response.acknowledgements.into_iter();
             Answer::Acknowledged(acknowledgements.map(|one| Acknowledgement::try_from(one).ok()).collect())
         }
+        Request::Leave { worker_id } => {
+            client.leave(v1::LeaveRequest { worker_id }).await?;
+            Answer::Left
+        }
         Request::Blob(digest) => Answer::Blob(fetch(client, digest).await?),
     })
 }

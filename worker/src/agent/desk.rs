@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use engine::RunId;
 use engine::network::{InitialWeights, WeightsDigest};
+use proto::limits::MAX_HELD;
 use proto::{Held, TaskGrant};
 
 use super::pace::Pace;
@@ -56,7 +57,7 @@ pub struct Delivery {
 #[derive(Debug)]
 enum Stage {
     Queued,
-    Running(Running),
+    Running(Arc<Progress>),
     /// Ended, and not yet acknowledged: the attempt that the report speaks of, and whether it is a result.
     Ended {
         attempt: u32,
@@ -65,10 +66,11 @@ enum Stage {
 }
 
 /// A task that runs and was not abandoned.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Running {
     pub(super) progress: Arc<Progress>,
-    pub(super) since: Duration,
+    /// Since when; `None` as long as it waits for memory.
+    pub(super) since: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -120,10 +122,17 @@ impl Desk {
         let job = self.queue.remove(place)?;
         let entry = self.held.get_mut(&job.task.run_id).expect("what is queued is held");
         let progress = Arc::new(Progress::new(entry.attempt));
-        let running = Running { progress: Arc::clone(&progress), since: now };
-        entry.stage = Stage::Running(running.clone());
-        self.running.insert(job.task.run_id, running);
+        entry.stage = Stage::Running(Arc::clone(&progress));
+        self.running.insert(job.task.run_id, Running { progress: Arc::clone(&progress), since: Some(now) });
         Some((job, progress))
+    }
+
+    /// Says since when a task runs, if it was not abandoned.
+    pub(super) fn set_since(&mut self, run_id: RunId, progress: &Arc<Progress>, since: Option<Duration>) {
+        let running = self.running.get_mut(&run_id).filter(|running| Arc::ptr_eq(&running.progress, progress));
+        if let Some(running) = running {
+            running.since = since;
+        }
     }
 
     /// Puts back what became of a task. An abandoned one was reported already, and what came of it after all is too
@@ -154,6 +163,9 @@ impl Desk {
 
     /// Reports a running task's end in its slot's place: whatever comes of it will not be reported.
     pub(super) fn abandon(&mut self, delivery: Delivery) {
+        if let Some(running) = self.running.get(&delivery.run_id) {
+            running.progress.memory().forfeit();
+        }
         self.deliver(delivery);
     }
 
@@ -162,11 +174,13 @@ impl Desk {
     /// For how many tasks there is room; `None` if there is none.
     pub(super) fn room(&self) -> Option<usize> {
         let open = !self.draining() && self.unacknowledged_bytes < self.byte_limit;
-        if !open || self.queue.len() > self.low_water() {
+        // No more than a heartbeat may list.
+        let most = MAX_HELD.saturating_sub(self.held.len());
+        if !open || most == 0 || self.queue.len() > self.low_water() {
             return None;
         }
         let idle = self.slots.saturating_sub(self.running.len());
-        Some((self.pace.store(self.slots) + idle).saturating_sub(self.queue.len()).max(1))
+        Some((self.pace.store(self.slots) + idle).saturating_sub(self.queue.len()).clamp(1, most))
     }
 
     /// With this many tasks in store or fewer it is time to ask for more.
@@ -185,8 +199,8 @@ impl Desk {
                 None => {}
                 Some(entry) => {
                     entry.attempt = entry.attempt.max(attempt);
-                    if let Stage::Running(running) = &entry.stage {
-                        running.progress.set_attempt(entry.attempt);
+                    if let Stage::Running(progress) = &entry.stage {
+                        progress.set_attempt(entry.attempt);
                     }
                     continue;
                 }
@@ -225,7 +239,7 @@ impl Desk {
     pub(super) fn held(&self) -> Vec<Held> {
         let held = |(run_id, entry): (&RunId, &Entry)| {
             let (epoch, epochs, loss) = match &entry.stage {
-                Stage::Running(Running { progress, .. }) => {
+                Stage::Running(progress) => {
                     let (epoch, epochs) = progress.epochs();
                     (epoch, epochs, progress.loss())
                 }
@@ -241,7 +255,7 @@ impl Desk {
         let mut queued = HashSet::new();
         for run_id in run_ids {
             match self.held.get(run_id).map(|entry| &entry.stage) {
-                Some(Stage::Running(running)) => running.progress.cancel(Cancellation::ByCoordinator),
+                Some(Stage::Running(progress)) => progress.cancel(Cancellation::ByCoordinator),
                 Some(Stage::Queued) => {
                     queued.insert(*run_id);
                 }

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tonic::transport::Channel;
+use tracing::Instrument as _;
 
 pub use backoff::Backoff;
 pub use clerk::Clerk;
@@ -51,6 +52,8 @@ pub struct AgentOptions {
     pub slots: usize,
     /// End when the coordinator has no more tasks, rather than wait for the next coordinator.
     pub exit_when_done: bool,
+    /// How long to try for a coordinator that does not answer; `None`: for ever.
+    pub give_up_after: Option<Duration>,
     /// How long a shutdown may take.
     pub grace: Duration,
     /// How long a task may go on after its time, to end with its epoch; then it is left behind with its thread.
@@ -73,6 +76,7 @@ impl AgentOptions {
             name: name.into(),
             slots: slots.max(1),
             exit_when_done: false,
+            give_up_after: None,
             grace: Duration::from_secs(25),
             patience: Duration::from_secs(10),
             backoff: Backoff::default(),
@@ -107,6 +111,14 @@ pub enum AgentError {
         /// What it says.
         message: String,
     },
+    /// The coordinator has not answered for too long ([`AgentOptions::give_up_after`]).
+    #[error("the coordinator has not answered for {} s: given up, with {undelivered} tasks undelivered", .silence.as_secs())]
+    Unreachable {
+        /// For how long.
+        silence: Duration,
+        /// How many tasks were held, finished or not, whose report was not acknowledged.
+        undelivered: u64,
+    },
     /// A thread for a slot could not be started.
     #[error("cannot start a thread for a slot: {0}")]
     Slot(#[from] io::Error),
@@ -116,8 +128,20 @@ pub enum AgentError {
 /// the agent is told to go. The channel should connect lazily, and again whenever it is broken.
 ///
 /// # Errors
-/// If the coordinator refuses the worker, now or later. That it cannot be reached is no error: it may come back.
+/// If the coordinator refuses the worker, now or later. That it cannot be reached is no error, unless it is for longer than
+/// [`AgentOptions::give_up_after`]: it may come back.
 pub async fn run(
+    channel: Channel,
+    options: AgentOptions,
+    runner: Arc<dyn Runner>,
+    shutdown: Shutdown,
+) -> Result<AgentSummary, AgentError> {
+    // The id is known when the worker has joined.
+    let span = tracing::info_span!("worker", name = %options.name, worker = tracing::field::Empty);
+    work(channel, options, runner, shutdown).instrument(span).await
+}
+
+async fn work(
     channel: Channel,
     options: AgentOptions,
     runner: Arc<dyn Runner>,

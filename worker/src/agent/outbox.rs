@@ -96,11 +96,12 @@ impl Outbox {
     /// The call failed. If the batch is at fault, it would be refused for ever: the report that is at fault is looked for
     /// by sending fewer at a time; that one is replaced by a failure, and dropped if even that is refused.
     pub(super) fn refused(&mut self, desk: &mut Desk, clerk: &Clerk, status: &Status) -> Replied {
-        if status.code() == Code::DeadlineExceeded {
-            // All of a backlog may take a slow line longer than a call may last, for ever: half of it next time.
+        if matches!(status.code(), Code::DeadlineExceeded | Code::ResourceExhausted) {
+            // All of a backlog may take a slow line longer than a call may last, for ever, or be more than something in between
+            // lets through: half of it next time.
             self.max_reports = self.deliveries.len().div_ceil(2).max(1);
         }
-        if !matches!(status.code(), Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted) {
+        if !matches!(status.code(), Code::InvalidArgument | Code::OutOfRange) {
             self.put_back(desk);
             return Replied::Again;
         }

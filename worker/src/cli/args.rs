@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use proto::limits::MAX_SLOTS;
 use worker::connection::ConnectionArgs;
+use worker::duration::Timeout;
+use worker::log::LogFormat;
 use worker::platform;
 
 const EXAMPLES: &str = "\
@@ -21,8 +24,10 @@ Examples:
   worker bench
       How fast this machine trains.
 
-Exit codes: 0 all went well, 1 failure, 2 bad usage or refused by the coordinator, 130 interrupted twice.
-The first SIGTERM or Ctrl-C takes no more tasks, finishes or hands back what runs within 25 s, and ends with 0.";
+Exit codes: 0 all went well, 1 failure, or no answer for --give-up-after, 2 bad usage or refused by the coordinator,
+130 interrupted twice.
+The first SIGTERM or Ctrl-C takes no more tasks, finishes or hands back what runs within 25 s, and ends with 0;
+with --exit-when-done, before the sweep's end, with 143.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -70,6 +75,11 @@ pub(crate) struct Fleet {
     #[arg(long)]
     pub(crate) exit_when_done: bool,
 
+    /// End with exit code 1 when the coordinator has not answered for this long, e.g. 90s, 15m, 2h [default: 10m with
+    /// --exit-when-done, otherwise never]
+    #[arg(long, value_name = "D")]
+    pub(crate) give_up_after: Option<Timeout>,
+
     /// What to call this worker in the results; unique on its machine at a time [default: worker-PID]
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -80,6 +90,16 @@ pub(crate) struct Fleet {
 
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
+}
+
+impl Fleet {
+    /// How long a worker that ends with its sweep waits for a coordinator that may have ended without it.
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    /// How long to try for a coordinator that does not answer; `None`: for ever.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.give_up_after.map(|timeout| timeout.0).or(self.exit_when_done.then_some(Fleet::PATIENCE))
+    }
 }
 
 /// What else there is to do.
@@ -137,15 +157,6 @@ impl FromStr for Slots {
     }
 }
 
-/// How to write the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +174,14 @@ mod tests {
         let arguments = Arguments::try_parse_from(["worker", "--coordinator", "http://localhost:1"]).unwrap();
         assert_eq!(arguments.fleet.slots, Slots(platform::auto_slots()));
         assert!(Arguments::try_parse_from(["worker", "--coordinator", "x", "--slots", "0"]).is_err());
+        assert_eq!(arguments.fleet.patience(), None, "a worker of a fleet waits for the next coordinator");
+        let patience = |more: &[&str]| {
+            let arguments = ["worker", "--coordinator", "x"].iter().chain(more);
+            Arguments::try_parse_from(arguments).unwrap().fleet.patience()
+        };
+        assert_eq!(patience(&["--exit-when-done"]), Some(Duration::from_secs(600)));
+        assert_eq!(patience(&["--exit-when-done", "--give-up-after", "2h"]), Some(Duration::from_secs(7200)));
+        assert_eq!(patience(&["--give-up-after", "5s"]), Some(Duration::from_secs(5)));
         assert!(Arguments::try_parse_from(["worker", "bench", "--json"]).is_ok());
         assert!(Arguments::try_parse_from(["worker", "bench", "--rounds", "0"]).is_err());
     }

@@ -13,6 +13,9 @@ pub(crate) enum Exit {
     Usage = 2,
     /// Interrupted a second time.
     Interrupted = 130,
+    /// Told to go before the sweep's end, although it was to stay until then; everything is handed back. What SIGTERM alone
+    /// would have made of it (128 + 15), so that supervisors start another one.
+    Drained = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -1,17 +1,16 @@
 //! `worker --coordinator URL`.
 
-use std::io::{self, IsTerminal};
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use tonic::transport::Channel;
-use tracing_subscriber::EnvFilter;
 use worker::connection::Connection;
 use worker::credentials::install_crypto_provider;
 use worker::{AgentError, AgentOptions, EngineRunner, Shutdown, ShutdownHandle};
 
-use super::args::{Fleet, LogFormat};
+use super::args::Fleet;
 use super::exit::Exit;
 
 /// The agent and its connection are rarely busy; the slots have threads of their own.
@@ -19,7 +18,7 @@ const RUNTIME_THREADS: usize = 2;
 
 pub(crate) fn run(fleet: Fleet) -> ExitCode {
     install_crypto_provider();
-    log_to_stderr(fleet.log_format);
+    worker::log::to_stderr(fleet.log_format, "info");
     let url = fleet.coordinator.as_deref().unwrap_or_default();
     let connection = match fleet.connection.connection(url) {
         Ok(connection) => connection,
@@ -39,17 +38,21 @@ pub(crate) fn run(fleet: Fleet) -> ExitCode {
 
 fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Result<Exit> {
     let name = fleet.name.clone().unwrap_or_else(|| format!("worker-{}", std::process::id()));
-    let options =
-        AgentOptions { exit_when_done: fleet.exit_when_done, token, ..AgentOptions::new(name, fleet.slots.0) };
-    tracing::info!(coordinator = %endpoint.uri(), worker = %options.name, slots = options.slots, "starting");
+    let options = AgentOptions {
+        exit_when_done: fleet.exit_when_done,
+        give_up_after: fleet.patience(),
+        token,
+        ..AgentOptions::new(name, fleet.slots.0)
+    };
+    tracing::info!(coordinator = %endpoint.uri(), name = %options.name, slots = options.slots, "starting");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
+    let (handle, shutdown) = ShutdownHandle::new();
     let ended = runtime.block_on(async {
-        let (handle, shutdown) = ShutdownHandle::new();
-        listen_for_signals(handle).context("cannot listen for signals")?;
+        listen_for_signals(handle.clone()).context("cannot listen for signals")?;
         let channel: Channel = endpoint.connect_lazy();
         anyhow::Ok(agent(channel, options, shutdown).await)
     })?;
@@ -65,7 +68,7 @@ fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Re
                 undelivered = summary.undelivered,
                 "done"
             );
-            Ok(Exit::Success)
+            Ok(if fleet.exit_when_done && handle.is_draining() { Exit::Drained } else { Exit::Success })
         }
         Err(AgentError::Refused { message }) => {
             eprintln!("error: refused by the coordinator: {message}");
@@ -81,16 +84,6 @@ async fn agent(
     shutdown: Shutdown,
 ) -> Result<worker::AgentSummary, AgentError> {
     worker::run(channel, options, Arc::new(EngineRunner::default()), shutdown).await
-}
-
-fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = io::stderr().is_terminal();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours);
-    match format {
-        LogFormat::Text => subscriber.init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
 }
 
 /// The first signal drains, the second ends the process.

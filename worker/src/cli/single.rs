@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Run) -> ExitCode {
         }
     };
     let identity = Identity { host: host_name(), worker: "run".into() };
-    let outcome = attempt(&EngineRunner::default(), &config, &Record::default(), &Progress::new(1), &identity);
+    let outcome = attempt(&EngineRunner::default(), &config, &Record::default(), &Progress::new(1), &identity, &|_| {});
     let (output, exit) = match outcome {
         Outcome::Finished(output) => (output, Exit::Success),
         Outcome::Failed(failure) => (RunOutput::failed(failure.message, failure.provenance), Exit::Failure),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls::crypto::aws_lc_rs;
@@ -21,20 +22,45 @@ pub struct Authorities(tonic::transport::Certificate);
 
 /// A certificate with its chain, and the key that belongs to it.
 #[derive(Clone)]
-pub struct Identity(tonic::transport::Identity);
+pub struct Identity {
+    transport: tonic::transport::Identity,
+    certified: Arc<CertifiedKey>,
+}
 
 impl Authorities {
-    /// Reads certificates from a PEM file.
+    /// Reads certificates from a PEM file. Those of a bundle that are not valid at the time `now` are left out, with a
+    /// warning: an authority that is being replaced stays in bundles beyond its time.
     ///
     /// # Errors
-    /// If there is none, or one that cannot be used at the time `now`.
+    /// If there is none that is valid now, or one that cannot be used.
     pub fn read(path: &Path, now: SystemTime) -> Result<Authorities, CredentialError> {
         let pem = file::read(path, "certificate", LONGEST_PEM)?;
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in certificates(path, &pem, now)? {
-            roots.add(certificate).map_err(|error| unusable(path, format!("no certificate authority: {error}")))?;
+        let text = String::from_utf8_lossy(&pem);
+        let blocks = blocks(&text);
+        let all = parse(path, &pem)?;
+        if all.len() != blocks.len() {
+            return Err(unusable(path, "is no PEM file".to_owned()));
         }
-        Ok(Authorities(tonic::transport::Certificate::from_pem(pem)))
+        let mut roots = rustls::RootCertStore::empty();
+        let (mut valid, mut untimely) = (String::new(), None);
+        for (place, (certificate, block)) in all.into_iter().zip(blocks).enumerate() {
+            match check_time(path, place + 1, &certificate, now) {
+                Ok(()) => {
+                    valid.push_str(block);
+                    valid.push('\n');
+                    let added = roots.add(certificate);
+                    added.map_err(|error| unusable(path, format!("no certificate authority: {error}")))?;
+                }
+                Err(error @ CredentialError::Untimely { .. }) => untimely = untimely.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        match untimely {
+            Some(error) if roots.is_empty() => return Err(error),
+            Some(error) => tracing::warn!("{error}; the other authorities in the file are trusted"),
+            None => {}
+        }
+        Ok(Authorities(tonic::transport::Certificate::from_pem(valid)))
     }
 
     /// As the transport takes them.
@@ -60,7 +86,10 @@ impl Identity {
             _ => unusable(key, "is no PEM file".to_owned()),
         })?;
         match CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()) {
-            Ok(_) => Ok(Identity(tonic::transport::Identity::from_pem(certificate_pem, key_pem))),
+            Ok(certified) => Ok(Identity {
+                transport: tonic::transport::Identity::from_pem(certificate_pem, key_pem),
+                certified: Arc::new(certified),
+            }),
             Err(rustls::Error::InconsistentKeys(_)) => {
                 Err(CredentialError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() })
             }
@@ -71,7 +100,12 @@ impl Identity {
 
     /// As the transport takes it.
     pub fn into_transport(self) -> tonic::transport::Identity {
-        self.0
+        self.transport
+    }
+
+    /// As a server without that transport takes it.
+    pub fn certified_key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.certified)
     }
 }
 
@@ -93,15 +127,27 @@ fn unusable(path: &Path, problem: String) -> CredentialError {
 
 /// The certificates of a PEM file, at least one, all of them valid now.
 fn certificates(path: &Path, pem: &[u8], now: SystemTime) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+    let all = parse(path, pem)?;
+    for (place, certificate) in all.iter().enumerate() {
+        check_time(path, place + 1, certificate, now)?;
+    }
+    Ok(all)
+}
+
+/// The certificates of a PEM file, at least one.
+fn parse(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all = all.map_err(|_| unusable(path, "is no PEM file".to_owned()))?;
     if all.is_empty() {
         return Err(CredentialError::Absent { path: path.to_owned(), what: "certificate", marker: "CERTIFICATE" });
     }
-    for (place, certificate) in all.iter().enumerate() {
-        check_time(path, place + 1, certificate, now)?;
-    }
     Ok(all)
+}
+
+/// The certificates of a PEM file as they are written there.
+fn blocks(text: &str) -> Vec<&str> {
+    let pieces = text.split_inclusive("-----END CERTIFICATE-----");
+    pieces.filter_map(|piece| piece.find("-----BEGIN CERTIFICATE-----").map(|begin| &piece[begin..])).collect()
 }
 
 fn check_time(path: &Path, number: usize, der: &[u8], now: SystemTime) -> Result<(), CredentialError> {
@@ -222,5 +268,23 @@ mod tests {
         assert!(late.contains("number 1 expired on 2030-01-01T00:00:00Z"), "{late}");
         let authority = Authorities::read(&files.certificate, new_year(2031)).unwrap_err().to_string();
         assert!(authority.contains("expired"), "{authority}");
+    }
+
+    #[test]
+    fn an_authority_that_has_expired_is_left_out_of_a_bundle() {
+        let files = files();
+        let mut params = CertificateParams::new(vec!["later.example".to_owned()]).unwrap();
+        (params.not_before, params.not_after) = (date_time_ymd(2028, 1, 1), date_time_ymd(2040, 1, 1));
+        let later = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+        std::fs::write(&files.certificate, format!("# before\n{}# after\n{later}", files.certificate_pem)).unwrap();
+        let trusted = |year| {
+            let authorities = Authorities::read(&files.certificate, new_year(year)).unwrap();
+            let pem = String::from_utf8(authorities.into_transport().into_inner()).unwrap();
+            (pem.contains(files.certificate_pem.trim()), pem.contains(later.trim()))
+        };
+        assert_eq!(trusted(2025), (true, false));
+        assert_eq!(trusted(2029), (true, true));
+        assert_eq!(trusted(2031), (false, true));
+        assert!(Authorities::read(&files.certificate, new_year(2041)).is_err());
     }
 }

@@ -59,6 +59,17 @@ impl Token {
         self.header.clone()
     }
 
+    /// Whether this is the token. How long it takes says nothing of how much of it was right, as with [`Token::is_in`].
+    pub fn is(&self, token: &[u8]) -> bool {
+        blake3::hash(token) == self.digest
+    }
+
+    /// A secret that whoever has the token can be given in its stead, and from which the token cannot be told; another one for
+    /// every purpose.
+    pub fn derived(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(purpose, self.digest.as_bytes())
+    }
+
     /// Whether a header's value carries this token. How long this takes says nothing of how much of it was right: digests
     /// are compared, and they in constant time.
     pub fn is_in(&self, header: &[u8]) -> bool {
@@ -97,6 +108,9 @@ mod tests {
     fn a_token_knows_its_header_and_no_other() {
         let token = read("  0123456789abcdef\n").unwrap();
         assert!(token.is_in(token.header().as_bytes()));
+        assert!(token.is(b"0123456789abcdef") && !token.is(b"0123456789abcdeF") && !token.is(b""));
+        assert_eq!(token.derived("a"), token.clone().derived("a"));
+        assert_ne!(token.derived("a"), token.derived("b"));
         assert!(token.is_in(b"bearer 0123456789abcdef"), "the scheme's case does not matter");
         for other in [
             "",

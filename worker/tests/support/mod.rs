@@ -36,6 +36,8 @@ pub(crate) struct Books {
     pub(crate) joined: u64,
     /// Workers that are known.
     pub(crate) workers: HashSet<u64>,
+    /// Who said goodbye.
+    pub(crate) left: Vec<u64>,
     /// Why nobody may join.
     pub(crate) refusal: Option<String>,
     /// Everything granted.
@@ -222,6 +224,16 @@ impl Fleet for Coordinator {
         self.wait(|books| !books.withhold).await;
         self.known(batch.worker_id)?;
         Ok(Response::new(v1::ReportResultsResponse { acknowledgements }))
+    }
+
+    async fn leave(&self, request: Request<v1::LeaveRequest>) -> Result<Response<v1::LeaveResponse>, Status> {
+        let worker = request.into_inner().worker_id;
+        self.known(worker)?;
+        self.change(|books| {
+            books.workers.remove(&worker);
+            books.left.push(worker);
+        });
+        Ok(Response::new(v1::LeaveResponse {}))
     }
 
     type GetBlobStream = Pin<Box<dyn Stream<Item = Result<v1::GetBlobResponse, Status>> + Send>>;

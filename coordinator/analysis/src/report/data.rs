@@ -4,7 +4,10 @@ use engine::metrics::Direction;
 use engine::record::{PathPoint, Record};
 use results::{Comparison, Convergence, Pooled};
 
+use super::number::label;
+use crate::across::ALL_CELLS;
 use crate::summary::Block;
+use crate::tuning::Tuning;
 
 /// All that a report is made from.
 #[derive(Clone, Debug)]
@@ -43,10 +46,12 @@ pub struct ReportData {
     pub paper: Option<Paper>,
     /// What was recorded of each run.
     pub record: Record,
+    /// The sweep still runs: what takes long is left out.
+    pub live: bool,
     /// Which programs on which machines computed it.
     pub provenance: Provenance,
-    /// The sweep file as it was given.
-    pub file: Option<String>,
+    /// The sweep files as they were given, each with what it is called by.
+    pub files: Vec<(String, String)>,
 }
 
 /// A metric, as the catalogue has it.
@@ -60,17 +65,6 @@ pub struct Metric {
     pub unit: String,
     /// What it is.
     pub definition: String,
-}
-
-/// How the variants of arms were chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tuning {
-    /// On how many seeds.
-    pub seeds: u64,
-    /// By which metric.
-    pub by: String,
-    /// From how many variants each arm's was chosen, in plan order.
-    pub budgets: Vec<(String, u64)>,
 }
 
 /// How many of what there is.
@@ -201,6 +195,9 @@ pub struct Histogram {
 /// The quantiles that tables of distributions have.
 pub const QUANTILES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
 
+/// Of a parameter with more values than these some are looked at: Parquet files have all.
+pub const MOST_LEVELS: usize = 64;
+
 /// What a parameter does to the primary endpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensitivity {
@@ -208,6 +205,8 @@ pub struct Sensitivity {
     pub parameter: String,
     /// Whether its values are numbers.
     pub ordered: bool,
+    /// How many values it has; of very many some have levels.
+    pub values: u64,
     /// One line an arm, or an arm and cell, or a classical hedge.
     pub series: Vec<Series>,
 }
@@ -256,7 +255,7 @@ pub struct Paper {
     pub performance: Vec<PaperLine>,
     /// Table 1: P&L and cost.
     pub tests: Vec<PaperTest>,
-    /// Seeds behind ours.
+    /// Seeds behind ours of Table 2.
     pub seeds: u64,
 }
 
@@ -278,8 +277,10 @@ pub struct PaperTest {
     pub of: String,
     /// Welch's t and its p, as printed.
     pub printed: [f64; 2],
-    /// The same of ours, for the first seed.
+    /// The same of ours, for one seed.
     pub ours: [Option<f64>; 2],
+    /// Which seed.
+    pub seed: u64,
 }
 
 /// Which programs on which machines computed the results.
@@ -287,10 +288,10 @@ pub struct PaperTest {
 pub struct Provenance {
     /// The engine's versions.
     pub engines: Vec<String>,
-    /// The version of the numbers.
-    pub numeric: u32,
-    /// The digest of what the sweep file means.
-    pub sweep_hash: String,
+    /// The versions of the numbers: runs of one version and one id have the same.
+    pub numeric: Vec<u32>,
+    /// The digests of what the sweep files mean.
+    pub sweep_hashes: Vec<String>,
     /// The machines.
     pub hosts: Vec<String>,
 }
@@ -312,12 +313,9 @@ impl ReportData {
     /// The comparisons of a metric: those of arms within cells, without classical hedges and summaries.
     pub fn arms_rows(&self, metric: &str) -> Vec<&Comparison> {
         let rows = self.comparisons.iter().filter(|row| row.metric == metric);
-        rows.filter(|row| !is_hedge(&row.arm) && row.cell != ACROSS).collect()
+        rows.filter(|row| !is_hedge(&row.arm) && row.cell != ALL_CELLS).collect()
     }
 }
-
-/// The cell of rows that summarise all cells.
-pub const ACROSS: &str = "*";
 
 /// Whether an arm is a classical hedge that stands beside the arms.
 pub fn is_hedge(arm: &str) -> bool {
@@ -339,5 +337,5 @@ pub const DEFAULT: &str = "default";
 
 /// An arm with its variant, as text names it.
 pub fn named(arm: &str, variant: &str) -> String {
-    if variant == DEFAULT || variant.is_empty() { arm.to_owned() } else { format!("{arm} ({variant})") }
+    if variant == DEFAULT || variant.is_empty() { arm.to_owned() } else { format!("{arm} ({})", label(variant)) }
 }

@@ -1,7 +1,7 @@
 //! `report.md`: the same answer and tables for a terminal or a pull request.
 
 use super::data::ReportData;
-use super::number::{count, list, plural};
+use super::number::{count, list, numeric_version, plural};
 use super::table::Table;
 use super::{answer_to, headline, tables};
 
@@ -52,9 +52,9 @@ pub fn markdown(data: &ReportData) -> String {
     paragraph(
         &mut text,
         &format!(
-            "Engine {}, numbers' version {}. Figures are in report.html.",
+            "Engine {}, {}. Figures are in report.html.",
             list(&origin.engines, 4),
-            origin.numeric
+            numeric_version(&origin.numeric)
         ),
     );
     text.truncate(text.trim_end().len());
@@ -93,8 +93,9 @@ fn paragraph(text: &mut String, words: &str) {
 
 fn table(text: &mut String, table: &Table) {
     text.push_str(&table.markdown());
-    if table.left_out > 0 {
-        text.push_str(&format!("\n... and {} more rows, in the Parquet files.\n", count(table.left_out as u64)));
+    let more = (table.folded.len() + table.left_out) as u64;
+    if more > 0 {
+        text.push_str(&format!("\n... and {}, in the Parquet files.\n", plural(more, "more row")));
     }
     text.push('\n');
 }

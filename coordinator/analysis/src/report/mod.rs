@@ -14,6 +14,7 @@ mod palette;
 mod quantile;
 mod scale;
 mod sentence;
+mod shortlist;
 mod svg;
 mod table;
 mod tables;
@@ -22,7 +23,7 @@ mod tests;
 mod text;
 mod ticks;
 
-pub use data::{Counts, Failures, Metric, Paper, ReportData, Tuning};
+pub use data::{Counts, Failures, Metric, Paper, ReportData};
 pub use gather::{Findings, Subject, gather};
 pub use markdown::markdown;
 pub use page::{body, document, page};

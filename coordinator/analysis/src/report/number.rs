@@ -45,6 +45,28 @@ pub fn or_dash(number: Option<f64>) -> String {
     number.filter(|number| number.is_finite()).map_or_else(|| "-".to_owned(), significant)
 }
 
+/// A ratio near one, with as many decimals as tell it from one: `0.80`, `0.9987`.
+pub fn ratio(ratio: f64) -> String {
+    if !(0.1..10.0).contains(&ratio) {
+        return significant(ratio);
+    }
+    // The place of the leading digit of its distance to one, and one more.
+    let place = (ratio - 1.0).abs().max(f64::MIN_POSITIVE).log10().floor();
+    let decimals = (1.0 - place).clamp(2.0, 5.0) as usize;
+    format!("{ratio:.decimals$}")
+}
+
+/// A share with two decimals; never `0.00` or `1.00` unless it is none or all.
+pub fn share(share: f64) -> String {
+    if share > 0.0 && share < 0.005 {
+        "<0.01".to_owned()
+    } else if (0.995..1.0).contains(&share) {
+        ">0.99".to_owned()
+    } else {
+        format!("{share:.2}")
+    }
+}
+
 /// A p-value: three decimals, and a bound where these would be zero.
 pub fn p_value(p: f64) -> String {
     if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
@@ -61,6 +83,33 @@ pub fn interval(low: Option<f64>, high: Option<f64>) -> String {
         (Some(low), Some(high)) => format!("[{}, {}]", significant(low), significant(high)),
         _ => "-".to_owned(),
     }
+}
+
+/// A cell's or a variant's label with its numbers to four digits: those of a logarithmic range have seventeen.
+pub fn label(label: &str) -> String {
+    let short = |part: &str| match part.split_once('=') {
+        Some((key, value)) if value.len() > LONG_VALUE => match value.parse::<f64>() {
+            Ok(number) if number.is_finite() => format!("{key}={}", four_digits(number)),
+            _ => part.to_owned(),
+        },
+        _ => part.to_owned(),
+    };
+    label.split(", ").map(short).collect::<Vec<_>>().join(", ")
+}
+
+/// Values that are no longer than this are shown as they are.
+const LONG_VALUE: usize = 8;
+
+/// `3.162e-4`, `0.01234`, `1234.5`: four digits and no zeros behind them.
+fn four_digits(number: f64) -> String {
+    let rounded: f64 = format!("{number:.3e}").parse().unwrap_or(number);
+    if rounded != 0.0 && !(1e-3..1e6).contains(&rounded.abs()) { format!("{rounded:e}") } else { rounded.to_string() }
+}
+
+/// `numeric version 3`: runs of one numeric version that are configured alike have the same numbers.
+pub fn numeric_version(versions: &[u32]) -> String {
+    let all: Vec<String> = versions.iter().map(u32::to_string).collect();
+    format!("numeric version{} {}", if versions.len() == 1 { "" } else { "s" }, list(&all, 4))
 }
 
 /// Names as prose lists them: `a`, `a and b`, `a, b and c`; beyond `most`, how many more there are.
@@ -80,6 +129,36 @@ pub fn list(names: &[String], most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ratios_are_told_from_one_and_shares_from_none_and_all() {
+        let ratios = [(0.8, "0.80"), (0.9987, "0.9987"), (1.0012, "1.0012"), (1.02, "1.020"), (2.345, "2.35")];
+        for (number, text) in ratios.into_iter().chain([(1.0, "1.00000"), (0.0123, "0.01230"), (123.4, "123.4")]) {
+            assert_eq!(ratio(number), text);
+        }
+        for (number, text) in [(0.0, "0.00"), (0.004, "<0.01"), (0.5, "0.50"), (0.996, ">0.99"), (1.0, "1.00")] {
+            assert_eq!(share(number), text);
+        }
+    }
+
+    #[test]
+    fn labels_have_short_numbers_and_whole_names() {
+        for (long, short) in [
+            (
+                "optimizer.damping=0.0003162277660168379, optimizer.lr=0.001",
+                "optimizer.damping=3.162e-4, optimizer.lr=0.001",
+            ),
+            ("market.dt=0.003968253968", "market.dt=0.003968"),
+            ("training.seed=123456789", "training.seed=1.235e8"),
+            ("training.paths=10000", "training.paths=10000"),
+            ("a=0.123456789", "a=0.1235"),
+            ("loss.kind=mean_variance", "loss.kind=mean_variance"),
+            ("default", "default"),
+            ("", ""),
+        ] {
+            assert_eq!(label(long), short);
+        }
+    }
 
     #[test]
     fn counts_have_thousands_apart() {

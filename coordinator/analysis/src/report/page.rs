@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::data::ReportData;
 use super::figures::{Drawing, Figure, Section, sections};
-use super::number::{count, list, plural};
+use super::number::{count, list, numeric_version, plural};
 use super::sentence::Answer;
 use super::table::{Column, Table};
 use super::{answer_to, headline, tables};
@@ -115,11 +115,14 @@ fn comparison(data: &ReportData) -> Markup {
                 h3 { (primary.name) }
                 (table(&tables::ranking(&data.ranking), true))
             } @else {
+                @let of_primary = tables::comparison(data, &primary.name);
                 h3 { (primary.name) (goal(primary.direction)) }
-                (table(&tables::comparison(data, &primary.name), true))
+                @if !of_primary.folded.is_empty() { p.note { "Each arm's most favourable variants come first; the others are one click away." } }
+                (table(&of_primary, true))
                 p.note {
                     "Differences are arm − baseline, paired by seed. " em { "d_z" } " is the mean difference over the SD of the differences; "
-                    em { "p" } " is that of the paired t test, adjusted by Holm over all rows of arms (and over all rows of classical hedges); the verdict is at 5%."
+                    em { "p" } " is that of the paired t test, adjusted by Holm over all rows of arms (and over all rows of classical hedges); the verdict is at 5%. "
+                    "Intervals are each row's own, not adjusted: the bootstrap's (BCa) from 30 seeds on, the paired t's below. One may leave out 0 where there is no verdict."
                 }
                 @for metric in &data.metrics[1..] {
                     details.metric {
@@ -149,12 +152,13 @@ fn paper(data: &ReportData) -> Markup {
         @if let Some(paper) = &data.paper {
             section id="paper" {
                 h2 { "The paper's tables, and ours" }
-                p { "Enkhbayar 2024, Kronecker-Factored Approximate Curvature Deep Hedging. Training paths of all epochs, gross of costs. "
-                    @if paper.seeds == 1 { "Ours: one seed, as in the paper." } @else { "Ours: means over " (plural(paper.seeds, "seed")) "; the paper has one." } }
+                p { "Enkhbayar 2024, “Kronecker-Factored Approximate Curvature Deep Hedging”: one seed, training paths of all epochs, P&L gross of costs." }
                 h3 { "Table 2" }
+                p.note { "Ours: " @if paper.seeds == 1 { "one seed." } @else { "means over " (plural(paper.seeds, "seed")) "." } " Training times are each machine's own." }
                 (table(&tables::performance(paper), true))
-                @if !paper.tests.is_empty() {
+                @if let Some(first) = paper.tests.first() {
                     h3 { "Table 1" }
+                    p.note { "Welch's t of Adam − K-FAC over pooled training paths, which takes paths for replicates. Ours: seed " (first.seed) "." }
                     (table(&tables::tests(paper), true))
                 }
             }
@@ -210,41 +214,93 @@ fn convergence(data: &ReportData) -> Markup {
 /// Where the numbers come from.
 fn origin(data: &ReportData) -> Markup {
     let origin = &data.provenance;
+    let hashes = list(&origin.sweep_hashes, 4);
     html! {
         section id="origin" {
             h2 { "Where this comes from" }
             dl.origin {
-                div { dt { "engine" } dd { (list(&origin.engines, 4)) ", numbers' version " (origin.numeric) } }
-                @if !origin.sweep_hash.is_empty() { div { dt { "sweep" } dd { code { (origin.sweep_hash) } } } }
+                div { dt { "engine" } dd { (list(&origin.engines, 4)) ", " (numeric_version(&origin.numeric)) } }
+                @if !hashes.is_empty() { div { dt { "sweep" } dd { code { (hashes) } } } }
                 @if !origin.hosts.is_empty() { div { dt { "computed on" } dd { (list(&origin.hosts, 6)) } } }
             }
             details { summary { "What the metrics are" } (table(&tables::glossary(data), true)) }
-            @if let Some(file) = &data.file {
-                details { summary { "The sweep file" } pre { code { (file) } } }
+            @for (name, text) in &data.files {
+                details {
+                    summary { "The sweep file" @if data.files.len() > 1 { " of " (name) } }
+                    pre { code { (text) } }
+                }
             }
-            p.note { "All of it is in the Parquet files beside this page: " code { "runs" } ", " code { "curves" } ", " code { "paths" } " and " code { "comparisons.parquet" } "." }
+            p.note { (parquet_files(data)) }
         }
     }
 }
 
-/// A table. One that stacks has a card a row on a phone; others are scrolled.
+/// Which Parquet files hold what the page shows.
+fn parquet_files(data: &ReportData) -> Markup {
+    let tables = [
+        ("comparisons", !data.comparisons.is_empty()),
+        ("convergence", !data.convergence.is_empty()),
+        ("pooled", !data.pooled.is_empty()),
+    ];
+    let own =
+        [("runs", true), ("curves", data.record.curves), ("paths", true), ("samples", data.record.samples.is_some())];
+    let names = |all: &[(&str, bool)]| -> Vec<String> {
+        all.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| format!("{name}.parquet")).collect()
+    };
+    let several = data.files.len() > 1;
+    let beside = if several { names(&tables) } else { [names(&own), names(&tables)].concat() };
+    html! {
+        @if !beside.is_empty() { "The numbers behind this page lie beside it, in " (list(&beside, 8)) "." }
+        @if several { " The runs are in each sweep's own folder, in " (list(&names(&own), 8)) "." }
+    }
+}
+
+/// A table, with more of its rows one click away. One that stacks has a card a row on a phone; others are scrolled.
 fn table(table: &Table, stacks: bool) -> Markup {
+    html! {
+        (rows(&table.columns, &table.rows, stacks))
+        @if !table.folded.is_empty() {
+            details.more {
+                summary { (plural(table.folded.len() as u64, "more row")) }
+                (rows(&table.columns, &table.folded, stacks))
+            }
+        }
+        @if table.left_out > 0 { p.note { "… and " (plural(table.left_out as u64, "more row")) ", in the Parquet files." } }
+    }
+}
+
+/// Rows under their heads. Those of a cell stand under its name, which would take too much of every row's width.
+fn rows(columns: &[Column], rows: &[Vec<String>], stacks: bool) -> Markup {
+    let by_cell = columns.first().is_some_and(|column| column.name == "cell");
+    let own = usize::from(by_cell);
+    let cells = rows.chunk_by(|left, right| !by_cell || left[0] == right[0]);
     html! {
         div.scroll role="region" tabindex="0" aria-label="table" {
             table class=[stacks.then_some("stack")] {
-                thead { tr { @for column in &table.columns { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
-                tbody {
-                    @for row in &table.rows {
-                        tr class=[row.last().filter(|last| *last == "baseline")] {
-                            @for (column, text) in table.columns.iter().zip(row) {
-                                td class=(kind(column, text)) data-label=(column.name.trim()) { (sign(&column.name, text)) span { (text) } }
+                thead { tr { @for column in &columns[own..] { th scope="col" class=[column.numeric.then_some("number")] { (column.name.trim()) } } } }
+                @for cell in cells {
+                    tbody {
+                        @if by_cell { tr.cell { th scope="rowgroup" colspan=(columns.len() - own) { (cell[0][0]) } } }
+                        @for row in cell {
+                            tr class=[row.last().filter(|last| *last == "baseline")] {
+                                @for (column, text) in columns.iter().zip(row).skip(own) {
+                                    td class=(kind(column, text)) data-label=(column.name.trim()) { span { (sign(&column.name, text)) (breakable(text)) } }
+                                }
                             }
                         }
                     }
                 }
             }
         }
-        @if table.left_out > 0 { p.note { "… and " (count(table.left_out as u64)) " more rows, in the Parquet files." } }
+    }
+}
+
+/// A text that may be broken behind an equals sign, rather than within a number.
+fn breakable(text: &str) -> Markup {
+    let mut pieces = text.split_inclusive('=');
+    html! {
+        (pieces.next().unwrap_or_default())
+        @for piece in pieces { wbr; (piece) }
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     /// The rows, each as long as the columns.
     pub(super) rows: Vec<Vec<String>>,
+    /// More rows, which are looked at when somebody asks for them.
+    pub(super) folded: Vec<Vec<String>>,
     /// Rows that were left out, because nobody would read them here.
     pub(super) left_out: usize,
 }
@@ -30,7 +32,7 @@ impl Table {
             Some(name) => Column { name: name.to_owned(), numeric: true },
             None => Column { name: name.to_owned(), numeric: false },
         };
-        Table { columns: columns.map(column).to_vec(), rows: Vec::new(), left_out: 0 }
+        Table { columns: columns.map(column).to_vec(), rows: Vec::new(), folded: Vec::new(), left_out: 0 }
     }
 
     /// Adds a row, or counts it if there are enough.
@@ -39,10 +41,28 @@ impl Table {
         if self.rows.len() < Table::MOST_ROWS { self.rows.push(row) } else { self.left_out += 1 }
     }
 
-    /// Adds a row that is not left out, however many there are.
-    pub(super) fn push_always(&mut self, row: Vec<String>) {
+    /// Adds a row that is not shown at first, or counts it if there are enough.
+    pub(super) fn push_folded(&mut self, row: Vec<String>) {
         debug_assert_eq!(row.len(), self.columns.len(), "a row has as many cells as there are columns");
-        self.rows.push(row);
+        let is_full = self.rows.len() + self.folded.len() >= Table::MOST_ROWS;
+        if is_full { self.left_out += 1 } else { self.folded.push(row) }
+    }
+
+    /// All rows, those that are folded away last.
+    fn all_rows(&self) -> impl Iterator<Item = &Vec<String>> {
+        self.rows.iter().chain(&self.folded)
+    }
+
+    /// The table without the named columns in which a predicate holds of every cell.
+    pub(super) fn without(mut self, names: &[&str], says_nothing: impl Fn(&str) -> bool) -> Table {
+        for name in names {
+            let Some(place) = self.columns.iter().position(|column| column.name == *name) else { continue };
+            if self.all_rows().all(|row| says_nothing(&row[place])) {
+                self.columns.remove(place);
+                self.rows.iter_mut().chain(&mut self.folded).for_each(|row| drop(row.remove(place)));
+            }
+        }
+        self
     }
 
     /// Whether there is nothing in it.

@@ -1,10 +1,15 @@
 //! The tables of the report, for the page and for `report.md` alike.
 
+use std::collections::HashSet;
+
+use engine::metrics::Direction;
 use results::{Comparison, Convergence};
 
-use super::data::{ACROSS, DEFAULT, Failures, Paper, ReportData, interval_of};
-use super::number::{count, interval, or_dash, p_value, significant};
+use super::data::{DEFAULT, Failures, Paper, ReportData, interval_of, is_hedge};
+use super::number::{count, interval, label, or_dash, p_value, ratio, share, significant};
+use super::shortlist::shortlist;
 use super::table::Table;
+use crate::across::ALL_CELLS;
 use crate::summary::Block;
 
 /// All comparisons of a metric: cell by cell the baseline, the arms and the classical hedges, and at last what holds across cells.
@@ -24,41 +29,56 @@ pub(super) fn comparison(data: &ReportData, metric: &str) -> Table {
         "#p (Holm)",
         "verdict",
     ]);
-    let rows: Vec<&Comparison> =
-        data.comparisons.iter().filter(|row| row.metric == metric && row.cell != ACROSS).collect();
+    let direction = data.metrics.iter().find(|known| known.name == metric).map(|known| known.direction);
+    let direction = direction.unwrap_or(Direction::Neutral);
+    let of_metric = data.comparisons.iter().filter(|row| row.metric == metric);
+    let (across, rows): (Vec<&Comparison>, Vec<&Comparison>) = of_metric.partition(|row| row.cell == ALL_CELLS);
+    let mut first = shortlist_of_cells(&rows, direction).into_iter().peekable();
     for cell in rows.chunk_by(|left, right| left.cell == right.cell) {
-        if let Some(fullest) = cell.iter().max_by_key(|row| row.n) {
+        if let Some(fullest) = cell.iter().max_by_key(|row| row.n)
+            && first.peek().is_some_and(|row| row.cell == fullest.cell)
+        {
             table.push(baseline_line(fullest));
         }
-        cell.iter().for_each(|row| table.push(line(row)));
+        for row in cell {
+            match first.next_if(|next| std::ptr::eq(*next, *row)) {
+                Some(row) => table.push(line(row)),
+                None => table.push_folded(line(row)),
+            }
+        }
     }
-    for row in data.comparisons.iter().filter(|row| row.metric == metric && row.cell == ACROSS) {
-        table.push_always(Vec::from_iter(["all cells".to_owned()].into_iter().chain(line(row).into_iter().skip(1))));
+    let mut first = shortlist(&across, direction, MOST_AT_FIRST / 2).into_iter().peekable();
+    for row in &across {
+        let line = [vec!["all cells".to_owned()], line(row).split_off(1)].concat();
+        // What holds across the cells is never left out for there being many of them.
+        match first.next_if(|next| std::ptr::eq(*next, *row)) {
+            Some(_) => table.rows.push(line),
+            None => table.push_folded(line),
+        }
     }
-    let columns = ["cell", "variant", "95% interval", "ratio", "P(better)"];
-    without_unknown(table, &columns)
+    without_unknown(table, &["cell", "variant", "95% interval", "ratio", "P(better)"])
 }
+
+/// What is shown at first: where there is no room for every arm and hedge of every cell, the arms.
+fn shortlist_of_cells<'a>(rows: &[&'a Comparison], direction: Direction) -> Vec<&'a Comparison> {
+    let groups: HashSet<(&str, &str)> = rows.iter().map(|row| (row.cell.as_str(), row.arm.as_str())).collect();
+    if groups.len() <= MOST_AT_FIRST {
+        return shortlist(rows, direction, MOST_AT_FIRST);
+    }
+    let arms: Vec<&Comparison> = rows.iter().copied().filter(|row| !is_hedge(&row.arm)).collect();
+    shortlist(&arms, direction, MOST_AT_FIRST)
+}
+
+/// Of more rows than these the most favourable are shown at first.
+const MOST_AT_FIRST: usize = 60;
 
 /// The table without those of the named columns that say nothing, and without cell and variant where there is but one.
 fn without_unknown(table: Table, columns: &[&str]) -> Table {
-    let says_nothing = |name: &str| {
-        let Some(place) = table.columns.iter().position(|column| column.name == name) else { return false };
-        table.rows.iter().all(|row| row[place].is_empty() || row[place] == "-" || row[place] == DEFAULT)
-    };
-    let silent: Vec<&str> = columns.iter().copied().filter(|name| says_nothing(name)).collect();
-    let mut table = table;
-    for name in silent {
-        let place = table.columns.iter().position(|column| column.name == name);
-        if let Some(place) = place {
-            table.columns.remove(place);
-            table.rows.iter_mut().for_each(|row| drop(row.remove(place)));
-        }
-    }
-    table
+    table.without(columns, |text| text.is_empty() || text == "-" || text == DEFAULT)
 }
 
 fn baseline_line(row: &Comparison) -> Vec<String> {
-    let mut line = vec![row.cell.clone(), row.baseline.clone(), row.baseline_variant.clone(), count(row.n)];
+    let mut line = vec![label(&row.cell), row.baseline.clone(), label(&row.baseline_variant), count(row.n)];
     line.extend([or_dash(row.baseline_mean), or_dash(row.baseline_sd)]);
     line.extend(std::iter::repeat_n(String::new(), 6));
     line.push("baseline".to_owned());
@@ -71,11 +91,12 @@ fn interval_words(row: &Comparison) -> String {
 }
 
 fn line(row: &Comparison) -> Vec<String> {
-    let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |share| format!("{share:.2}"));
-    let mut line = vec![row.cell.clone(), row.arm.clone(), row.variant.clone(), count(row.n)];
+    let text = |value: Option<f64>, text: fn(f64) -> String| value.map_or_else(|| "-".to_owned(), text);
+    let mut line = vec![label(&row.cell), row.arm.clone(), label(&row.variant), count(row.n)];
     line.extend([or_dash(row.mean), or_dash(row.sd), or_dash(row.diff), interval_words(row)]);
-    line.extend([share(row.ratio), share(row.d_z), share(row.p_better)]);
-    line.push(row.p_holm.map_or_else(|| "-".to_owned(), p_value));
+    let two_decimals = |number: f64| format!("{number:.2}");
+    line.extend([text(row.ratio, ratio), text(row.d_z, two_decimals), text(row.p_better, share)]);
+    line.push(text(row.p_holm, p_value));
     line.push(row.verdict.replace('_', " "));
     line
 }
@@ -83,16 +104,20 @@ fn line(row: &Comparison) -> Vec<String> {
 /// The ranking where nothing is compared.
 pub(super) fn ranking(ranking: &[Block]) -> Table {
     let mut table = Table::new(["cell", "arm", "variant", "#n", "#mean", "#SD"]);
+    let lines: usize = ranking.iter().map(|block| block.lines.len()).sum();
+    let at_first = if lines <= MOST_AT_FIRST { lines } else { (MOST_AT_FIRST / ranking.len()).max(1) };
     for block in ranking {
-        for line in &block.lines {
-            table.push(vec![
-                block.cell.clone(),
+        for (place, line) in block.lines.iter().enumerate() {
+            let row = vec![
+                label(&block.cell),
                 line.arm.clone(),
-                line.variant.clone(),
+                label(&line.variant),
                 count(line.n),
                 or_dash(line.mean),
                 or_dash(line.sd),
-            ]);
+            ];
+            // The best come first.
+            if place < at_first { table.push(row) } else { table.push_folded(row) }
         }
     }
     without_unknown(table, &["cell", "variant"])
@@ -120,9 +145,9 @@ pub(super) fn convergence(rows: &[Convergence]) -> Table {
     for row in rows {
         let has_interval = crate::median::interval_rank(row.n as usize).is_some();
         table.push(vec![
-            row.cell.clone(),
+            label(&row.cell),
             row.arm.clone(),
-            row.variant.clone(),
+            label(&row.variant),
             count(row.n),
             count(row.reached),
             epochs(row.epochs_median),

@@ -6,6 +6,7 @@ use results::Comparison;
 
 use super::data::*;
 use super::{markdown, page};
+use crate::tuning::{Choice, Tuning};
 
 /// A name that is out to break HTML, SVG, Markdown and layouts.
 const HOSTILE: &str = "<script>alert('a|b')</script>&\"quoted\"_a_very_long_name_without_any_space_in_it";
@@ -74,6 +75,10 @@ fn comparison(cell: &str, metric: &str, arm: &str) -> Comparison {
     }
 }
 
+fn choice(cell: &str, arm: &str, variants: u64) -> Choice {
+    Choice { cell: cell.into(), arm: arm.into(), variant: "default".into(), variants, score: Some(1.0) }
+}
+
 fn level(value: &str, middle: f64) -> LevelShape {
     LevelShape {
         value: value.into(),
@@ -109,9 +114,10 @@ pub(super) fn full(arm: &str) -> ReportData {
             .collect(),
         baseline: Some("adam".into()),
         tuning: Some(Tuning {
-            seeds: 4,
             by: "validation.loss".into(),
-            budgets: vec![("adam".into(), 1), (arm.into(), 7)],
+            direction: Direction::Minimize,
+            seeds: vec![0, 1, 2, 3],
+            choices: [("adam", 1), (arm, 7)].map(|(arm, variants)| choice(cells[0], arm, variants)).to_vec(),
         }),
         arms: vec!["adam".into(), arm.into()],
         counts: Counts {
@@ -151,11 +157,13 @@ pub(super) fn full(arm: &str) -> ReportData {
             Sensitivity {
                 parameter: "optimizer.damping".into(),
                 ordered: true,
+                values: 3,
                 series: vec![series(arm, Some(1)), series("heston_delta", None)],
             },
             Sensitivity {
                 parameter: "optimizer.layers".into(),
                 ordered: false,
+                values: 3,
                 series: vec![Series {
                     name: arm.into(),
                     look: Some(1),
@@ -175,17 +183,23 @@ pub(super) fn full(arm: &str) -> ReportData {
                 printed: [0.003176, 0.003432, -0.0025, 3.4],
                 ours: [Some(0.003176), None, None, None],
             }],
-            tests: vec![PaperTest { of: "P&L".into(), printed: [-1.5372, 0.1243], ours: [Some(-1.54), Some(0.124)] }],
+            tests: vec![PaperTest {
+                of: "P&L".into(),
+                printed: [-1.5372, 0.1243],
+                ours: [Some(-1.54), Some(0.124)],
+                seed: 0,
+            }],
             seeds: 1,
         }),
         record: Record::default(),
+        live: false,
         provenance: Provenance {
             engines: vec!["0.1.0".into()],
-            numeric: 3,
-            sweep_hash: "abc".into(),
+            numeric: vec![3],
+            sweep_hashes: vec!["abc".into()],
             hosts: vec![HOSTILE.into()],
         },
-        file: Some(format!("name: everything\ndescription: {HOSTILE}\n")),
+        files: vec![("everything".into(), format!("name: everything\ndescription: {HOSTILE}\n"))],
     }
 }
 

@@ -30,7 +30,7 @@ pub use iqm::{IQM_RESAMPLES, IqmDifference, SeedPair, interquartile_mean, iqm_di
 pub use moments::{Moments, mean, sd};
 pub use normal::{ZTest, normal_cdf, normal_quantile};
 pub use paired::{Paired, paired_t};
-pub use power::{power, seeds_for_power};
+pub use power::{MOST_PAIRS, power, seeds_for_power};
 pub use sharpe::{SHARPE_RESAMPLES, Studentised, memmel, sharpe, studentised_sharpe};
 pub use student::{TTest, two_sided_p, two_sided_quantile};
 pub use superiority::{Share, superiority};

@@ -52,13 +52,16 @@ pub fn power(d_z: f64, n: u64, level: f64) -> f64 {
     (rejected / total).min(1.0)
 }
 
+/// More pairs than these nobody runs: an effect that takes more is none in practice.
+pub const MOST_PAIRS: u64 = 1_000_000;
+
 /// The fewest pairs for which the paired t test at `level` sees a mean of `d_z` deviations with a probability of `wanted`.
-/// `None` if there is nothing to see, or it would take more pairs than a float can count.
+/// `None` if there is nothing to see, or it would take more than [`MOST_PAIRS`].
 pub fn seeds_for_power(d_z: f64, wanted: f64, level: f64) -> Option<u64> {
     // From the normal approximation, which is a pair or two short.
     let needed = (normal_quantile(1.0 - level / 2.0) + normal_quantile(wanted)) / d_z;
     let guess = needed * needed;
-    if guess.is_nan() || guess >= 1e15 {
+    if guess.is_nan() || guess > MOST_PAIRS as f64 {
         return None;
     }
     let enough = |n: u64| power(d_z, n, level) >= wanted;
@@ -66,10 +69,10 @@ pub fn seeds_for_power(d_z: f64, wanted: f64, level: f64) -> Option<u64> {
     while n > 2 && enough(n - 1) {
         n -= 1;
     }
-    while !enough(n) {
+    while !enough(n) && n <= MOST_PAIRS {
         n += 1;
     }
-    Some(n)
+    (n <= MOST_PAIRS).then_some(n)
 }
 
 #[cfg(test)]
@@ -88,6 +91,8 @@ mod tests {
         assert_eq!(seeds_for_power(0.0, 0.8, 0.05), None);
         assert_eq!(seeds_for_power(f64::NAN, 0.8, 0.05), None);
         assert_eq!(seeds_for_power(1e-9, 0.8, 0.05), None);
+        assert_eq!(seeds_for_power(0.0028, 0.8, 0.05), None, "1,001,133 or so");
+        assert_eq!(seeds_for_power(0.003, 0.8, 0.05), Some(872_098));
         assert_eq!(seeds_for_power(1e3, 0.8, 0.05), Some(2));
         assert_eq!(power(1.0, 1, 0.05), 0.0);
     }

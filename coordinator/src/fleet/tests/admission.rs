@@ -124,11 +124,12 @@ fn channel(fleet: &Fleet, office: &Office, kind: Kind, shown: Shown<'_>) -> Chan
 }
 
 /// Everything that could be asked, and something that is not there.
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 11] = [
     "/hedgesweep.v1.Fleet/Join",
     "/hedgesweep.v1.Fleet/LeaseTasks",
     "/hedgesweep.v1.Fleet/Heartbeat",
     "/hedgesweep.v1.Fleet/ReportResults",
+    "/hedgesweep.v1.Fleet/Leave",
     "/hedgesweep.v1.Fleet/GetBlob",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
@@ -262,14 +263,14 @@ fn beyond_loopback_strangers_can_be_told_from_workers() {
             assert!(gate(loopback.parse().unwrap(), false).is_ok());
         }
     }
-    assert!(matches!(Gate::unguarded(open), Err(FleetError::Exposed { .. })));
+    assert!(matches!(Gate::new(open, None, None, false), Err(FleetError::Exposed { .. })));
 }
 
 #[test]
 fn workers_are_told_how_to_come() {
     let office = Office::new();
     let here = "127.0.0.1:4750".parse().unwrap();
-    let plain = Gate::unguarded(here).unwrap();
+    let plain = Gate::new(here, None, None, false).unwrap();
     assert_eq!(plain.invitation(here), "worker --coordinator http://127.0.0.1:4750");
     let all = office.gate(Kind::Both).invitation("[::1]:1".parse().unwrap());
     assert_eq!(

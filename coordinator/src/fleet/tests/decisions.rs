@@ -1,17 +1,17 @@
 //! The dispatcher alone: no runtime, and a clock that the test turns.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proto::{Failure, Reason, Verdict};
+use results::Handover;
 use sweep::ledger::{LedgerConfig, Millis, Phase, WorkerId, WorkerInfo};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::dispatcher::{Arms, Dispatcher, Step, Terms};
 use super::super::fingerprint::fingerprint;
-use super::super::group::{Part, Rhythm};
+use super::super::group::{Kept, Part, Rhythm};
 use super::super::message::{Content, Control, Delivered, LeaseReply, Message};
 use super::super::progress::FleetError;
 use super::*;
@@ -23,12 +23,18 @@ pub(super) struct World {
 }
 
 fn world_of(planner: Box<dyn Planner + Send>) -> World {
+    world_after(planner, Handover::default())
+}
+
+/// The coordinator before has left something.
+pub(super) fn world_after(planner: Box<dyn Planner + Send>, handover: Handover) -> World {
     let terms = Terms {
         ledger: LedgerConfig::default(),
         rhythm: Rhythm { interval: Duration::from_secs(1), bytes: 1_000, records: 100 },
         farewell: Duration::from_secs(5),
         objective: Some("test.loss".into()),
-        strikes: BTreeMap::new(),
+        handover,
+        reunion: Duration::from_secs(15),
         arms: Arms::of(Arc::new(Source)),
     };
     let (sender, returns) = mpsc::unbounded_channel();
@@ -45,16 +51,21 @@ pub(super) fn finished(index: u64, loss: f64) -> Delivered {
     Delivered { run_id: task(index).run_id, attempt: 1, content: Content::Result { output, fingerprint } }
 }
 
-fn failed(index: u64, attempt: u32, reason: Reason) -> Delivered {
+pub(super) fn failed(index: u64, attempt: u32, reason: Reason) -> Delivered {
     let failure = Failure { reason, message: "why".into(), provenance: Provenance::default() };
     Delivered { run_id: task(index).run_id, attempt, content: Content::Failure(failure) }
 }
 
 impl World {
     pub(super) fn join(&mut self, slots: u32) -> WorkerId {
+        self.join_as("name", slots, false)
+    }
+
+    /// A worker of this name, in a process of its own or in the coordinator's.
+    pub(super) fn join_as(&mut self, name: &str, slots: u32, remote: bool) -> WorkerId {
         let (reply, mut answer) = oneshot::channel();
-        let info = WorkerInfo { host: "host".into(), name: "name".into(), slots };
-        self.dispatcher.handle(self.now, Message::Join { info, reply });
+        let info = WorkerInfo { host: "host".into(), name: name.into(), slots };
+        self.dispatcher.handle(self.now, Message::Join { info, remote, reply });
         answer.try_recv().unwrap().unwrap()
     }
 
@@ -80,11 +91,11 @@ impl World {
     }
 
     pub(super) fn stored(&mut self) {
-        self.dispatcher.part_ended(self.now, Ok(())).unwrap();
+        self.dispatcher.part_ended(self.now, Kept::whole()).unwrap();
     }
 
     pub(super) fn store_failed(&mut self, error: SinkError) -> Result<(), FleetError> {
-        self.dispatcher.part_ended(self.now, Err(error))
+        self.dispatcher.part_ended(self.now, Kept { records: Err(error), handover: Ok(()) })
     }
 
     /// A heartbeat of a worker that holds the first attempts at these tasks.
@@ -236,12 +247,14 @@ fn a_task_that_loses_its_workers_is_stored_as_a_failure() {
         world.now = Millis(round * 60_000 + 30_000);
         if round < 2 {
             let Step::Go { part: Some(mut part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };
-            let strikes = vec![(task(0).run_id, round as u16 + 1)];
-            assert_eq!((part.take_strikes(), part.tasks().count()), (Some(strikes), 0), "for a later coordinator");
+            let strikes = [(task(0).run_id, round as u16 + 1)].into();
+            let handover = Handover { strikes, ..Handover::default() };
+            assert_eq!((part.take_handover(), part.tasks().count()), (Some(handover), 0), "for a later coordinator");
             world.stored();
         }
     }
-    let Step::Go { part: Some(part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };
+    let Step::Go { part: Some(mut part), .. } = world.dispatcher.advance(world.now).unwrap() else { panic!() };
+    assert_eq!(part.take_handover(), Some(Handover::default()), "a task that has ended has all its attempts again");
     let records = part.into_records(&Source);
     assert_eq!((records[0].output.status, records[0].output.provenance.attempt), (Status::Failed, 3));
     world.stored();
@@ -320,7 +333,7 @@ fn a_broken_store_ends_the_fleet_and_acknowledges_nothing() {
     indices(&mut grant);
     let mut answer = world.report(worker, vec![finished(0, 0.0)]);
     let _ = world.advance();
-    let error = world.dispatcher.part_ended(world.now, Err(SinkError::new("disk full"))).unwrap_err();
+    let error = world.store_failed(SinkError::new("disk full")).unwrap_err();
     assert_eq!(error.to_string(), "the results cannot be stored: disk full");
     assert_eq!(answer.try_recv(), Err(TryRecvError::Closed));
     assert_eq!(world.dispatcher.ledger().counts().leased, 1, "the worker has it still");
@@ -423,7 +436,7 @@ fn a_full_disk_pauses_the_sweep_and_whoever_waited_reports_again() {
     let mut first = world.report(worker, vec![finished(0, 0.0)]);
     assert_eq!(world.advance().0, Some(vec![0]));
     let mut again = world.report(worker, vec![finished(0, 0.0)]);
-    world.dispatcher.part_ended(world.now, Err(SinkError::transient("no space left"))).unwrap();
+    world.store_failed(SinkError::transient("no space left")).unwrap();
     let mut waiting = world.ask(worker, 1);
     let _ = world.advance();
     assert!(world.dispatcher.progress().paused);

@@ -11,8 +11,13 @@ use tonic::transport::server::Connected;
 
 use super::super::lobby::{self, Connection, Limits};
 
-const LIMITS: Limits =
-    Limits { connections: 8, strangers: 3, patience: Duration::from_secs(3600), parting: Duration::from_secs(1800) };
+const LIMITS: Limits = Limits {
+    connections: 8,
+    strangers: 3,
+    stranger_interval: Duration::from_millis(1),
+    patience: Duration::from_secs(3600),
+    parting: Duration::from_secs(1800),
+};
 
 /// A lobby that takes connections, and where to find it.
 async fn lobby(limits: Limits) -> (SocketAddr, mpsc::Receiver<io::Result<Connection>>) {
@@ -129,4 +134,15 @@ async fn a_refusal_of_one_call_of_a_known_worker_changes_nothing() {
     guest.admit();
     guest.refuse();
     assert!(is_served(&mut client).await);
+}
+
+#[tokio::test]
+async fn whoever_turns_out_to_be_a_worker_makes_room_for_the_next_at_once() {
+    // One stranger an hour: workers do not wait for that.
+    let (address, mut incoming) = lobby(Limits { strangers: 1, stranger_interval: LIMITS.patience, ..LIMITS }).await;
+    for _ in 0..20 {
+        let _client = TcpStream::connect(address).await.unwrap();
+        let connection = incoming.recv().await.unwrap().unwrap();
+        connection.connect_info().admit();
+    }
 }

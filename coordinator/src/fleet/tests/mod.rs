@@ -2,8 +2,10 @@
 
 mod admission;
 mod decisions;
+mod handover;
 mod lobby;
 mod pause;
+mod reunion;
 mod transport;
 
 use std::future::Future;

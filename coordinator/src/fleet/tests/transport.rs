@@ -104,7 +104,7 @@ async fn every_task_is_done_and_stored_once() {
 async fn remote_workers_are_served_over_a_socket() {
     let sink = Memory::default();
     let fleet = fleet(
-        FleetOptions { listen: Some(Gate::unguarded(([127, 0, 0, 1], 0).into()).unwrap()), ..options() },
+        FleetOptions { listen: Some(Gate::new(([127, 0, 0, 1], 0).into(), None, None, false).unwrap()), ..options() },
         20,
         &sink,
     );
@@ -185,7 +185,46 @@ async fn a_batch_beyond_the_limit_is_refused() {
     let worker_id = join(&mut client, 1).await;
     let reports = (0..100).map(|index| result(task(index).run_id, 1)).collect();
     let refusal = report(&mut client, worker_id, reports).await.unwrap_err();
-    assert_eq!(refusal.code(), Code::ResourceExhausted, "{refusal}");
+    // The worker is to send less, not later.
+    assert_eq!(refusal.code(), Code::OutOfRange, "{refusal}");
+}
+
+#[tokio::test]
+async fn lists_of_nothings_are_refused_before_they_take_memory() {
+    use proto::limits::{MAX_BATCH_REPORTS, MAX_HELD};
+    let fleet = fleet(options(), 1, &Memory::default());
+    let mut client = client(&fleet);
+    let worker_id = join(&mut client, 1).await;
+    let request = v1::HeartbeatRequest { worker_id, held: vec![v1::Held::default(); MAX_HELD + 1] };
+    let refusal = client.heartbeat(request).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::OutOfRange, "{refusal}");
+    assert!(refusal.message().contains("held has more than"), "{refusal}");
+    let reports = vec![v1::Report::default(); MAX_BATCH_REPORTS + 1];
+    let refusal = report(&mut client, worker_id, reports).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::OutOfRange, "{refusal}");
+    // The connection and the worker are none the worse for it.
+    assert!(matches!(lease(&mut client, worker_id).await.unwrap(), Lease::Granted(_)));
+}
+
+#[tokio::test]
+async fn who_leaves_gives_its_leases_back_at_once_and_is_not_missed() {
+    let fleet = fleet(options(), 1, &Memory::default());
+    let mut client = client(&fleet);
+    let first = join(&mut client, 1).await;
+    let Lease::Granted(grant) = lease(&mut client, first).await.unwrap() else { panic!() };
+    client.leave(v1::LeaveRequest { worker_id: first }).await.unwrap();
+    assert_eq!(client.leave(v1::LeaveRequest { worker_id: first }).await.unwrap_err().code(), Code::NotFound);
+    let second = join(&mut client, 1).await;
+    let Lease::Granted(again) = lease(&mut client, second).await.unwrap() else { panic!() };
+    assert_eq!((again.tasks[0].run_id, again.tasks[0].attempt), (grant.tasks[0].run_id, 2));
+    // Whoever looks on hears of it a moment later.
+    let seen = *fleet.progress().wait_for(|progress| progress.tally.attempts == 2).await.unwrap();
+    let tally = seen.tally;
+    assert_eq!((tally.workers_joined, tally.workers_left, tally.workers_lost), (2, 1, 0));
+    assert_eq!(seen.counts.strikes, 0);
+    // What it had finished is as good as anybody's, though nobody knows it any more.
+    let verdicts = report(&mut client, first, vec![result(grant.tasks[0].run_id, 1)]).await.unwrap();
+    assert_eq!(verdicts, [v1::acknowledgement::Verdict::Stored]);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl Ledger {
         entry.over = false;
         let lease = Lease { task: entry.task, attempt: entry.attempts };
         let confirmed = second.beats;
-        second.leases.insert(slot, Held { granted: now, confirmed, attempt: lease.attempt });
+        second.leases.insert(slot, Held { granted: now, confirmed, attempt: lease.attempt, adopted: false });
         self.backups.insert(slot, worker);
         self.counts.backups += 1;
         Ok(Some(lease))
@@ -73,8 +73,8 @@ impl Ledger {
     pub(super) fn give_back(&mut self, slot: Slot) {
         let backup = self.backups.get(&slot).and_then(|worker| Some((*worker, self.workers.get(worker)?)));
         let place = backup.and_then(|(worker, second)| {
-            let &Held { granted, attempt, .. } = second.leases.get(&slot)?;
-            Some(Place::Leased { worker, granted, attempt })
+            let &Held { granted, attempt, adopted, .. } = second.leases.get(&slot)?;
+            Some(Place::Leased { worker, granted, attempt, adopted })
         });
         // That the attempt before was counted says nothing of the backup's, which is the attempt that counts from now on.
         self.entry_mut(slot).struck &= place.is_none();

@@ -86,6 +86,8 @@ pub struct Counts {
     pub failed: u64,
     /// Leases that were lost, backups apart.
     pub lost_leases: u64,
+    /// Attempts that counted against their tasks.
+    pub strikes: u64,
     /// Backup leases that were granted.
     pub backups: u64,
     /// Results that came a second time.

@@ -144,7 +144,7 @@ fn counts_add_up(ledger: &Ledger) -> Result<(), String> {
     for (_, phase) in tasks(ledger) {
         *counts.of(phase) += 1;
     }
-    let Counts { lost_leases, backups, duplicates, conflicts, .. } = ledger.counts;
-    let expected = Counts { lost_leases, backups, duplicates, conflicts, ..counts };
+    let Counts { lost_leases, strikes, backups, duplicates, conflicts, .. } = ledger.counts;
+    let expected = Counts { lost_leases, strikes, backups, duplicates, conflicts, ..counts };
     holds(ledger.counts == expected, || format!("{:?} where {expected:?} was expected", ledger.counts))
 }

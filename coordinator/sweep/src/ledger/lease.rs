@@ -75,10 +75,10 @@ impl Ledger {
             && let Some(slot) = self.queue.first(&self.entries)
         {
             let entry = self.entry_mut(slot);
-            entry.begin(entry.attempts.saturating_add(1));
+            entry.begin_next();
             let lease = Lease { task: entry.task, attempt: entry.attempts };
             leases.push(lease);
-            self.put(slot, Place::Leased { worker, granted: now, attempt: lease.attempt });
+            self.put(slot, Place::Leased { worker, granted: now, attempt: lease.attempt, adopted: false });
         }
         Ok(leases)
     }
@@ -188,9 +188,9 @@ impl Ledger {
         let entry = self.entry(slot);
         let goes_on = attempt > entry.attempts || attempt == entry.attempts && !entry.over;
         if has_room && goes_on {
-            self.entry_mut(slot).begin(attempt);
+            self.entry_mut(slot).hear_of(attempt);
             let attempt = self.entry(slot).attempts;
-            self.put(slot, Place::Leased { worker, granted: now, attempt });
+            self.put(slot, Place::Leased { worker, granted: now, attempt, adopted: true });
         }
     }
 

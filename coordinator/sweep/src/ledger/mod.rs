@@ -111,7 +111,7 @@ pub struct Ledger {
 /// Where a task is to go, with what its place needs to know.
 enum Place {
     Queued,
-    Leased { worker: WorkerId, granted: Millis, attempt: u32 },
+    Leased { worker: WorkerId, granted: Millis, attempt: u32, adopted: bool },
     Storing(Storing),
     Done(Finish),
     Failed,
@@ -217,6 +217,11 @@ impl Ledger {
         })
     }
 
+    /// When the oldest lease was granted. Looks at every lease.
+    pub fn oldest_lease(&self) -> Option<Millis> {
+        self.workers.values().flat_map(|worker| worker.leases.values()).map(|lease| lease.granted).min()
+    }
+
     /// A task by its run id.
     pub fn task(&self, run_id: RunId) -> Option<Task> {
         self.slots.get(&run_id).map(|&slot| self.entry(slot).task)
@@ -277,6 +282,7 @@ impl Ledger {
         if after != before {
             self.struck.insert(slot);
             self.strike_changes += 1;
+            self.counts.strikes += 1;
         }
         after
     }
@@ -312,10 +318,10 @@ impl Ledger {
                 self.queue.insert(slot);
                 Phase::Queued
             }
-            Place::Leased { worker: holder, granted, attempt } => {
+            Place::Leased { worker: holder, granted, attempt, adopted } => {
                 if let Some(worker) = self.workers.get_mut(&holder) {
                     let confirmed = worker.beats;
-                    worker.leases.insert(slot, Held { granted, confirmed, attempt });
+                    worker.leases.insert(slot, Held { granted, confirmed, attempt, adopted });
                 }
                 Phase::Leased(holder)
             }

@@ -36,6 +36,9 @@ pub enum FailureReason {
     HandedBack,
     /// The attempt took too long. It counts, and the task is tried again.
     TimedOut,
+    /// The result lacks some of what is recorded. The attempt counts, and the task is tried again; unless it began for an
+    /// earlier coordinator, which may have recorded less.
+    Incomplete,
 }
 
 /// Stands for one record on its way to durable storage.
@@ -150,6 +153,7 @@ impl Ledger {
     ) -> Decision {
         let held = self.workers.get(&worker).and_then(|worker| worker.leases.get(&slot));
         let its_own = held.is_some_and(|held| held.attempt == attempt);
+        let adopted = held.is_some_and(|held| held.adopted);
         match self.entry(slot).phase {
             Phase::Storing => return Decision::Wait,
             Phase::Leased(_) if its_own => {}
@@ -162,7 +166,8 @@ impl Ledger {
         }
         let message = match reason {
             FailureReason::HandedBack => None,
-            FailureReason::Unavailable | FailureReason::TimedOut => {
+            FailureReason::Incomplete if adopted => None,
+            FailureReason::Unavailable | FailureReason::TimedOut | FailureReason::Incomplete => {
                 let strikes = self.strike(slot);
                 (strikes >= self.config.max_attempts).then(|| format!("given up after {strikes} attempts: {message}"))
             }
@@ -213,9 +218,9 @@ impl Ledger {
             _ if storing.had_failed => self.put(receipt.slot, Place::Failed),
             (_, Some(holder)) => {
                 // A late report may be of an older attempt; the next lease is to be newer than any.
-                self.entry_mut(receipt.slot).begin(storing.attempt);
+                self.entry_mut(receipt.slot).hear_of(storing.attempt);
                 let attempt = storing.attempt;
-                self.put(receipt.slot, Place::Leased { worker: holder, granted: now, attempt });
+                self.put(receipt.slot, Place::Leased { worker: holder, granted: now, attempt, adopted: false });
             }
             (Stored::Result(_), None) => self.put(receipt.slot, Place::Queued),
             (Stored::Failure(message), None) => self.give_up(receipt.slot, storing.attempt, message),

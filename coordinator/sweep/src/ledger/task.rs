@@ -64,6 +64,9 @@ pub enum Phase {
     Failed,
 }
 
+/// Attempts are counted from 1. Half of all numbers are more than enough for those that workers tell of.
+const LAST_HEARD_ATTEMPT: u32 = u32::MAX / 2;
+
 /// One task of the ledger. There may be a million, so every byte counts.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -86,9 +89,18 @@ impl Entry {
         Entry { task, phase: Phase::Queued, attempts: u32::from(strikes), strikes, struck: strikes > 0, over: false }
     }
 
-    /// A new attempt begins, or one of another coordinator's is heard of. Attempts count from 1.
-    pub(super) fn begin(&mut self, attempt: u32) {
-        let attempt = attempt.max(1);
+    /// The next attempt begins.
+    pub(super) fn begin_next(&mut self) {
+        self.begin(self.attempts.saturating_add(1));
+    }
+
+    /// An attempt is heard of that may be another coordinator's. A number that no coordinator has come to is taken for the
+    /// last one that could be: all that are granted from then on have to have one of their own.
+    pub(super) fn hear_of(&mut self, attempt: u32) {
+        self.begin(attempt.clamp(1, LAST_HEARD_ATTEMPT));
+    }
+
+    fn begin(&mut self, attempt: u32) {
         if attempt > self.attempts {
             self.attempts = attempt;
             self.struck = false;

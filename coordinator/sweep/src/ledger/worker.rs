@@ -64,6 +64,8 @@ pub(super) struct Held {
     pub(super) granted: Millis,
     /// Which attempt at the task it is.
     pub(super) attempt: u32,
+    /// The worker held it before there was a lease of this ledger: it may be an earlier coordinator's.
+    pub(super) adopted: bool,
     /// The number of the last heartbeat that listed the lease, or did not have to.
     pub(super) confirmed: u64,
 }

@@ -6,7 +6,7 @@
 //!
 //! One file a noun: `space` addresses combinations, `draw` makes random ones, `layout` puts runs into order with
 //! `exclude` and `include`, `model` makes configs, `identity` caches what ids are made of, `build` checks it all, `labels`
-//! names cells and variants, `order` is the [`Planner`].
+//! names cells and variants, `order` is the [`Planner`], `shard` cuts a plan for batch schedulers.
 
 mod build;
 mod draw;
@@ -15,6 +15,7 @@ mod labels;
 mod layout;
 mod model;
 mod order;
+mod shard;
 mod space;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use engine::network::InitialWeights;
 use engine::{Preset, RunConfig, RunId, Value};
 
 pub use order::{Outcome, PlanOrder, Planner};
+pub use shard::{Shard, ShardError};
 
 use crate::spec::{Diagnostics, LoadedWeights, Seeds, Spec, Templates, catalogue, fingerprint};
 use identity::ArmDigests;
@@ -281,11 +283,6 @@ impl Plan {
         let is_own = !self.cells.is_extra(cell) && !self.variants[arm as usize].is_extra(variant);
         let value = if is_own { self.model(arm).template(cell, variant).get(key) } else { self.config(index).get(key) };
         value.map(|value| self.shown(value))
-    }
-
-    /// Whether the run belongs to shard `shard` of `shards`: `run_id mod shards = shard`.
-    pub fn shard(&self, index: u64, shard: u64, shards: u64) -> bool {
-        self.run_id(index).as_u128() % u128::from(shards) == u128::from(shard)
     }
 
     /// Whether two runs can have one id. Arms can be alike, draws can, and so can what `include` adds; the values of

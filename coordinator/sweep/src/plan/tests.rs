@@ -298,11 +298,21 @@ fn tasks_come_once_and_in_order() {
 }
 
 #[test]
-fn shards_are_a_partition() {
-    let plan = plan("seeds: 50\n");
-    for index in 0..plan.len() {
-        assert_eq!((0..7).filter(|shard| plan.shard(index, *shard, 7)).count(), 1);
+fn shards_partition_a_plan_evenly_and_an_extended_plan_keeps_its_runs_where_they_were() {
+    let (few, many) = (plan("seeds: 700\n"), plan("seeds: 1400\n"));
+    let shards: Vec<Shard> = (0..7).map(|index| Shard::new(index, 7).unwrap()).collect();
+    let of = |plan: &Plan, index| {
+        let holders: Vec<_> = shards.iter().filter(|shard| shard.contains(plan.run_id(index))).collect();
+        assert_eq!(holders.len(), 1, "run {index}");
+        holders[0].index() as usize
+    };
+    let mut sizes = [0_u32; 7];
+    for index in 0..few.len() {
+        sizes[of(&few, index)] += 1;
+        assert_eq!(of(&few, index), of(&many, index), "run {index}");
     }
+    // 100 each, with a standard deviation of 9.
+    assert!(sizes.iter().all(|size| (55..=145).contains(size)), "{sizes:?}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use engine::network::{InitialWeights, WeightsDigest, WeightsError};
 use proto::{Grant, Hello, Lease, Orders, Reason, TaskGrant};
 use tonic::{Code, Status};
 
+use super::parting::Ending;
 use super::{Answer, BLOB_TRIES, Blob, LAST_CALL, Session, Stage};
 use crate::agent::desk::{Job, Weights};
 use crate::agent::line::Line;
@@ -26,8 +27,11 @@ impl Session {
     pub(super) fn joined(&mut self, now: Duration, answer: Result<Answer, Status>) {
         match answer {
             Ok(Answer::Joined(welcome)) => {
-                tracing::info!(worker_id = welcome.worker_id, slots = self.options.slots, "joined");
+                // Whatever is logged from here on says who it is of.
+                tracing::Span::current().record("worker", tracing::field::display(welcome.worker_id));
+                tracing::info!(slots = self.options.slots, "joined");
                 self.joining.went_well(now);
+                self.has_joined = true;
                 // What the worker still holds is told first. Otherwise joining was a sign of life.
                 let introduced = self.desk.len() == 0;
                 self.beating.went_well(if introduced { now + welcome.heartbeat_interval } else { now });
@@ -38,6 +42,8 @@ impl Session {
             }
             Ok(other) => self.unreadable(&other),
             Err(status) if is_final(&status) || status.code() == Code::InvalidArgument => self.refuse(&status),
+            // Nobody who ever was at this address. Later it is a proxy without its coordinator, which comes again.
+            Err(status) if status.code() == Code::Unimplemented && !self.has_joined => self.refuse(&status),
             Err(status) => {
                 let wait = self.joining.failed(now, (self.jitter)());
                 tracing::info!(?wait, "cannot join: {}", describe(&status));
@@ -150,7 +156,7 @@ impl Session {
     pub(super) fn ordered(&mut self, now: Duration, answer: Result<Answer, Status>) {
         let interval = match &self.stage {
             Stage::Joined { welcome, .. } => welcome.heartbeat_interval,
-            Stage::Joining | Stage::Ended(_) => return,
+            Stage::Joining | Stage::Parting { .. } | Stage::Ended(_) => return,
         };
         match answer {
             Ok(Answer::Ordered(orders)) => self.carry_out(now, &orders),
@@ -202,6 +208,10 @@ impl Session {
 
     /// Whether a failed call ends what the worker has with the coordinator: for ever, or until it has joined again.
     fn ends(&mut self, now: Duration, status: &Status) -> bool {
+        if matches!(self.stage, Stage::Parting { .. }) {
+            self.outbox.put_back(&mut self.desk);
+            return true;
+        }
         if status.code() == Code::NotFound {
             tracing::info!("the coordinator does not know this worker: joining again");
             self.outbox.put_back(&mut self.desk);
@@ -220,11 +230,11 @@ impl Session {
     }
 
     fn refuse(&mut self, status: &Status) {
-        self.stage = Stage::Ended(Err(status.message().to_owned()));
+        self.stage = Stage::Ended(Err(Ending::Refused(status.message().to_owned())));
     }
 
     /// An answer to another question: whoever owns the session has mixed up numbers.
-    fn unreadable(&self, answer: &Answer) {
+    pub(super) fn unreadable(&self, answer: &Answer) {
         debug_assert!(false, "an answer to another question: {answer:?}");
         tracing::error!("an answer to another question");
     }
@@ -247,8 +257,42 @@ fn describe(status: &Status) -> String {
 
 /// Whether trying again is of no use.
 fn is_final(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented
-    )
+    matches!(status.code(), Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied)
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::Welcome;
+
+    use super::*;
+    use crate::agent::session::Request;
+    use crate::agent::{AgentOptions, Clerk};
+    use crate::platform::Identity;
+
+    #[test]
+    fn an_address_that_serves_nothing_is_refused_at_first_and_outlived_later() {
+        let identity = Identity { host: "host".into(), worker: "w".into() };
+        let clerk = Arc::new(Clerk::new(identity));
+        let session = || Session::new(AgentOptions::new("w", 1), Arc::clone(&clerk), Box::new(|| 0.5));
+        let unserved = || Err(Status::unimplemented("404"));
+
+        let mut stranger = session();
+        let join = stranger.poll(Duration::ZERO).unwrap();
+        stranger.answered(Duration::ZERO, join.number, unserved());
+        assert!(stranger.ended().is_some_and(|ended| ended.is_err()));
+
+        let mut worker = session();
+        let join = worker.poll(Duration::ZERO).unwrap();
+        let welcome = Welcome {
+            worker_id: 7,
+            heartbeat_interval: Duration::from_secs(5),
+            max_batch_bytes: 1 << 20,
+            task_timeout: None,
+        };
+        worker.answered(Duration::ZERO, join.number, Ok(Answer::Joined(welcome)));
+        let lease = worker.poll(Duration::ZERO).unwrap();
+        assert!(matches!(lease.request, Request::Lease { .. }));
+        worker.answered(Duration::ZERO, lease.number, unserved());
+        assert!(worker.ended().is_none());
+    }
 }

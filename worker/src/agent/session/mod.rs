@@ -15,22 +15,27 @@
 //! it comes after all, is not listened to.
 
 mod answers;
+mod call;
+mod parting;
 mod time;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use engine::RunId;
 use engine::network::{InitialWeights, WeightsDigest, WeightsError};
-use proto::{Acknowledgement, Heartbeat, Hello, Lease, Orders, Welcome};
+use proto::{Heartbeat, Welcome};
 use tonic::Status;
+
+pub use call::{Answer, Call, Request};
 
 use super::clerk::Clerk;
 use super::desk::{Delivery, Desk, Job};
 use super::line::Line;
 use super::outbox::Outbox;
-use super::{AgentError, AgentOptions, AgentSummary};
+use super::{AgentOptions, AgentSummary};
 use crate::progress::{Cancellation, Progress};
+use parting::{Ending, Farewell};
 
 /// How long a call may take that the coordinator answers at once.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -48,57 +53,6 @@ const BLOB_TRIES: u32 = 4;
 /// Numbers from 0 to 1, for the jitter of waits.
 pub type Jitter = Box<dyn FnMut() -> f64 + Send>;
 
-/// A call to the coordinator.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// What its answer is to be told by.
-    pub number: u64,
-    /// What is asked.
-    pub request: Request,
-}
-
-/// What is asked.
-#[derive(Clone, Debug)]
-pub enum Request {
-    /// To be admitted.
-    Join(Hello),
-    /// For tasks.
-    Lease {
-        /// The worker's id.
-        worker_id: u64,
-        /// How many tasks there is room for.
-        max_tasks: usize,
-        /// How long the coordinator may wait for tasks.
-        wait: Duration,
-    },
-    /// To keep leases alive.
-    Heartbeat(Heartbeat),
-    /// To make reports durable.
-    Report {
-        /// The worker's id.
-        worker_id: u64,
-        /// Encoded reports, see [`proto::encode_report`].
-        reports: Vec<Bytes>,
-    },
-    /// For a blob.
-    Blob(WeightsDigest),
-}
-
-/// What the coordinator answers, each to its own request.
-#[derive(Clone, Debug)]
-pub enum Answer {
-    /// To [`Request::Join`].
-    Joined(Welcome),
-    /// To [`Request::Lease`].
-    Leased(Lease),
-    /// To [`Request::Heartbeat`].
-    Ordered(Orders),
-    /// To [`Request::Report`]: one for each report, in order; `None` for one that cannot be read.
-    Acknowledged(Vec<Option<Acknowledgement>>),
-    /// To [`Request::Blob`]: what it says, if it has the right digest.
-    Blob(Result<Arc<InitialWeights>, WeightsError>),
-}
-
 /// Where the session stands with the coordinator.
 #[derive(Debug)]
 enum Stage {
@@ -109,17 +63,10 @@ enum Stage {
         /// The coordinator knows what the worker held when it joined, and so does not grant it to anybody else.
         introduced: bool,
     },
-    /// For good; the error is what the coordinator says.
-    Ended(Result<(), String>),
-}
-
-/// How a worker that is told to go spends its grace: most of it on what runs; then that is asked to end with its epoch;
-/// then it is left behind. The rest is for delivering.
-#[derive(Debug)]
-struct Farewell {
-    cancel: Option<Duration>,
-    abandon: Option<Duration>,
-    end: Duration,
+    /// It goes, and says so.
+    Parting { worker_id: u64 },
+    /// For good.
+    Ended(Result<(), Ending>),
 }
 
 /// A blob that is being fetched or is here.
@@ -145,9 +92,14 @@ pub struct Session {
     reporting: Line,
     blobs: Vec<Blob>,
     outbox: Outbox,
+    /// Whether a coordinator was ever there.
+    has_joined: bool,
     /// The coordinator says that there will be no more tasks.
     finished: bool,
     farewell: Option<Farewell>,
+    parting: Line,
+    /// When the coordinator was last heard of.
+    heard: Duration,
     /// Threads to be started in the place of those that were left behind.
     replacements: usize,
 }
@@ -168,8 +120,11 @@ impl Session {
             reporting: line(),
             blobs: Vec::new(),
             outbox: Outbox::default(),
+            has_joined: false,
             finished: false,
             farewell: None,
+            parting: line(),
+            heard: Duration::ZERO,
             replacements: 0,
             options,
         }
@@ -187,6 +142,10 @@ impl Session {
                 Request::Join(self.hello())
             }),
             &Stage::Joined { welcome, introduced } => self.next_request(now, welcome, introduced),
+            &Stage::Parting { worker_id } => self.parting.is_due(now).then(|| {
+                self.begin_until(self.last_word(now), |session| &mut session.parting);
+                Request::Leave { worker_id }
+            }),
         };
         request.map(|request| Call { number: self.calls, request })
     }
@@ -222,9 +181,13 @@ impl Session {
     }
 
     fn begin(&mut self, now: Duration, limit: Duration, line: impl FnOnce(&mut Session) -> &mut Line) {
+        self.begin_until(now + limit, line);
+    }
+
+    fn begin_until(&mut self, deadline: Duration, line: impl FnOnce(&mut Session) -> &mut Line) {
         self.calls += 1;
         let number = self.calls;
-        line(self).begin(number, now + limit);
+        line(self).begin(number, deadline);
     }
 
     /// When to come back at the latest.
@@ -246,23 +209,31 @@ impl Session {
                 due.extend(open.filter(|blob| self.desk.awaits(blob.digest)).filter_map(|blob| blob.line.due()));
                 due.extend(welcome.task_timeout.and_then(|limit| self.next_overdue(limit)));
             }
+            Stage::Parting { .. } => due.extend(self.parting.due()),
         }
-        if let Some(farewell) = &self.farewell {
-            due.extend(farewell.cancel.or(farewell.abandon).or(Some(farewell.end)));
-        }
+        let parting = matches!(self.stage, Stage::Parting { .. });
+        due.extend(self.farewell.as_ref().map(|farewell| farewell.due(parting)));
+        due.extend(self.given_up());
         due.into_iter().min()
     }
 
     /// Whether the answer to a call is still of interest. If not, the call may be dropped.
     pub fn expects(&self, number: u64) -> bool {
-        let lines = [&self.joining, &self.leasing, &self.beating, &self.reporting];
-        lines.into_iter().chain(self.blobs.iter().map(|blob| &blob.line)).any(|line| line.is(number))
+        self.lines().any(|line| line.is(number))
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &Line> {
+        let lines = [&self.joining, &self.leasing, &self.beating, &self.reporting, &self.parting];
+        lines.into_iter().chain(self.blobs.iter().map(|blob| &blob.line))
     }
 
     /// The answer to a call, or why there is none.
     pub fn answered(&mut self, now: Duration, number: u64, answer: Result<Answer, Status>) {
         self.handle_timeout(now);
         if self.expects(number) {
+            if Session::is_sign_of_life(&answer) {
+                self.heard = now;
+            }
             self.take_answer(now, number, answer);
         }
     }
@@ -276,45 +247,17 @@ impl Session {
             self.ordered(now, answer);
         } else if self.reporting.ended(number) {
             self.delivered(now, answer);
+        } else if self.parting.ended(number) {
+            self.left(answer);
         } else if let Some(place) = self.blobs.iter_mut().position(|blob| blob.line.ended(number)) {
             self.fetched(now, place, answer);
         }
-    }
-
-    /// How the session ended, if it has: there is nothing left to do, the grace is over, or the coordinator refuses the
-    /// worker.
-    pub fn ended(&self) -> Option<Result<(), AgentError>> {
-        if let Stage::Ended(end) = &self.stage {
-            return Some(end.clone().map_err(|message| AgentError::Refused { message }));
-        }
-        let settled = self.desk.len() == 0 && !self.leasing.is_under_way();
-        let may_end = self.farewell.is_some() || self.finished && self.options.exit_when_done;
-        (settled && may_end).then_some(Ok(()))
-    }
-
-    /// Takes no more tasks, finishes or hands back what there is, and ends within the grace.
-    pub fn leave(&mut self, now: Duration) {
-        if self.farewell.is_some() {
-            return;
-        }
-        let grace = self.options.grace;
-        tracing::info!(?grace, held = self.desk.len(), "going: finishing what runs, handing back the rest");
-        let after = |share: f64| now.saturating_add(grace.mul_f64(share));
-        self.farewell =
-            Some(Farewell { cancel: Some(after(0.7)), abandon: Some(after(0.85)), end: now.saturating_add(grace) });
-        self.desk.leave(self.clerk.hands_back("the worker shuts down"));
-        self.leasing.end_by(now + LAST_CALL);
     }
 
     /// How many threads are to be started in the place of those that were left behind with a task that does not end.
     /// Counted once.
     pub fn take_replacements(&mut self) -> usize {
         std::mem::take(&mut self.replacements)
-    }
-
-    /// Whether the coordinator has said that there will be no more tasks.
-    pub fn is_told(&self) -> bool {
-        self.finished
     }
 
     /// What was done so far.
@@ -327,6 +270,16 @@ impl Session {
     /// The next task to run; `None` if there is none now.
     pub fn take(&mut self, now: Duration) -> Option<(Job, Arc<Progress>)> {
         self.desk.take(now)
+    }
+
+    /// A task that was taken waits for memory, and does not run yet.
+    pub fn waits(&mut self, run_id: RunId, progress: &Arc<Progress>) {
+        self.desk.set_since(run_id, progress, None);
+    }
+
+    /// A task that has waited begins.
+    pub fn begins(&mut self, now: Duration, run_id: RunId, progress: &Arc<Progress>) {
+        self.desk.set_since(run_id, progress, Some(now));
     }
 
     /// What became of a task, in a report from the [`Clerk`], and how long that took. `false`: the task was given up, the

@@ -1,6 +1,6 @@
 //! What a swept parameter does to the primary endpoint: lines where its values have an order, rows where they have none.
 
-use super::super::data::{ReportData, Sensitivity, Series};
+use super::super::data::{MOST_LEVELS, ReportData, Sensitivity, Series};
 use super::super::frame::{Key, LINE, Layout, apart};
 use super::super::number::{count, significant};
 use super::super::palette::Look;
@@ -45,6 +45,7 @@ pub(super) fn sensitivity(data: &ReportData) -> Option<Figure> {
     }
     let more = data.sensitivities.len().saturating_sub(MOST_PARAMETERS);
     let more = if more > 0 { format!("{more} more parameters are in the numbers.") } else { String::new() };
+    let thinned: Vec<String> = data.sensitivities.iter().filter_map(thinned).collect();
     let references = data.sensitivities.iter().flat_map(|each| &each.series).any(|series| series.look.is_none());
     (!drawings.is_empty()).then(|| Figure {
         id: "sensitivity".into(),
@@ -53,11 +54,20 @@ pub(super) fn sensitivity(data: &ReportData) -> Option<Figure> {
             "Point: median over all runs that have the value, whatever else they have: cells, variants and seeds alike. Bar: their \
              quartiles.",
             if references { "Grey, dashed: the classical hedges on the same paths." } else { "" },
+            &thinned.join(" "),
             &more,
         ]),
         drawings,
         numbers: table,
     })
+}
+
+/// What is said of a parameter with more values than are looked at.
+fn thinned(sensitivity: &Sensitivity) -> Option<String> {
+    let levels = sensitivity.series.iter().map(|series| series.levels.len()).max().unwrap_or(0) as u64;
+    let is_thinned = levels >= MOST_LEVELS as u64 && sensitivity.values > levels;
+    is_thinned
+        .then(|| format!("Of {}'s {} values {levels} are shown.", sensitivity.parameter, count(sensitivity.values)))
 }
 
 /// The scales of a parameter with numbers for values.

@@ -88,19 +88,25 @@ pub(super) fn sections(data: &ReportData) -> Vec<Section> {
     seeds.add(seeds::correlation(data), "");
 
     let mut training = Section::new("Training");
-    let no_curves = "Curves over epochs were not recorded: put record: {curves: true} into the sweep file and run it again; only what \
-                     is missing is computed.";
+    let no_curves = if data.live && data.record.curves {
+        "The curves of so many runs are left out while the sweep runs; the report at its end has them."
+    } else {
+        "Curves over epochs were not recorded: put record: {curves: true} into the sweep file and run it again; only what \
+         is missing is computed."
+    };
     training.add(bands::loss(data), no_curves);
     training.add(bands::validation(data), "");
     training.add(bands::pnl(data), "");
     training.add(bands::cost(data), "");
 
     let mut paths = Section::new("Paths");
-    paths.add(
-        histogram::pnl(data),
+    let no_samples = if data.live && data.record.samples.is_some() {
+        "Distributions of P&L and cost over paths are left out while the sweep runs; the report at its end has them."
+    } else {
         "Distributions of P&L and cost over paths were not recorded: put record: {samples: {sets: [test], epochs: last}} into the \
-         sweep file and run it again.",
-    );
+         sweep file and run it again."
+    };
+    paths.add(histogram::pnl(data), no_samples);
     paths.add(histogram::cost(data), "");
     paths.add(
         walk::positions(data),

@@ -3,11 +3,13 @@
 use engine::metrics::Direction;
 use results::Comparison;
 
-use super::super::data::{ACROSS, DEFAULT, Group, Panel, ReportData, interval_of, named};
+use super::super::data::{DEFAULT, Group, Panel, ReportData, interval_of, named};
 use super::super::number::{count, interval, or_dash, p_value, significant};
+use super::super::shortlist::shortlist;
 use super::super::table::Table;
 use super::rows::{Row, Rows};
 use super::{Drawing, Figure, axis_of, caption, cell_heading, group_name, shown_note};
+use crate::across::ALL_CELLS;
 
 /// More rows than these nobody looks through.
 const MOST_ROWS: usize = 40;
@@ -20,16 +22,17 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
         return None;
     }
     let baseline = data.baseline.as_deref()?;
-    let across =
-        data.comparisons.iter().filter(|row| row.metric == metric.name && row.cell == ACROSS && row.diff.is_some());
+    let is_across = |row: &&Comparison| row.metric == metric.name && row.cell == ALL_CELLS && row.diff.is_some();
+    let across: Vec<&Comparison> = data.comparisons.iter().filter(is_across).collect();
+    let across = shortlist(&across, metric.direction, MOST_ROWS / 2);
     let mut lines: Vec<Row> = Vec::new();
     let mut cell = "";
-    for row in rows.iter().copied().take(MOST_ROWS) {
+    for row in shortlist(&rows, metric.direction, MOST_ROWS) {
         let heading = (row.cell != cell).then(|| row.cell.clone());
         cell = &row.cell;
         lines.push(Row { heading, ..of_comparison(data, row) });
     }
-    for (place, row) in across.enumerate() {
+    for (place, row) in across.into_iter().enumerate() {
         let heading = (place == 0).then(|| "mean over all cells".to_owned());
         lines.push(Row { heading, ..of_comparison(data, row) });
     }
@@ -39,7 +42,10 @@ pub(super) fn forest(data: &ReportData) -> Option<Figure> {
     let scale = figure.scale()?;
     let label = format!("Mean difference from {baseline} in {}, cell by cell, with 95% intervals", metric.name);
     let note = if rows.len() > MOST_ROWS {
-        format!("The first {MOST_ROWS} of {} rows; comparisons.parquet has all.", count(rows.len() as u64))
+        format!(
+            "Of {} rows those of each arm's most favourable variants, cell by cell; comparisons.parquet has all.",
+            count(rows.len() as u64)
+        )
     } else {
         String::new()
     };

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use results::{StoreError, Tables};
+use results::StoreError;
 
 use super::Ids;
 use crate::report::data::{Band, Curves, Panel};
 use crate::report::quantile::five;
+use crate::sources::Sources;
 
 /// At most about twice as many epochs are kept of a curve: a figure has no more pixels.
 const MOST_EPOCHS: usize = 256;
@@ -36,40 +37,30 @@ impl Stride {
 
 /// Reads the curves of the shown runs into the panels; nothing if none were recorded.
 pub(super) fn fill(
-    tables: &Tables,
+    sources: &Sources<'_>,
     ids: &Ids,
     panels: &mut [Panel],
     wanted: &[Vec<Vec<usize>>],
 ) -> Result<(), StoreError> {
-    let Some(batches) = tables.training_curves()? else { return Ok(()) };
     let mut gathered: Vec<Vec<Gathered>> =
         panels.iter().map(|panel| vec![Gathered::default(); panel.groups.len()]).collect();
     let mut stride = Stride(1);
-    for batch in batches {
-        let batch = batch?;
-        let places = ids.of_batch(&batch.run_id);
-        if places.iter().all(|places| places.is_empty()) {
-            continue;
-        }
-        for row in 0..batch.epoch.len() {
-            let Some(code) = batch.run_id.codes[row] else { continue };
-            let epoch = batch.epoch[row];
-            if !stride.keeps(epoch) {
-                continue;
-            }
-            for (panel, group) in places[code as usize] {
+    sources.each_training(|run, batch, rows| {
+        for (panel, group) in ids.places(run) {
+            for row in rows.clone().filter(|row| stride.keeps(batch.epoch[*row])) {
+                let epoch = batch.epoch[row];
                 let group = &mut gathered[*panel][*group];
                 group.loss.push(epoch, batch.loss[row]);
                 group.validation.push(epoch, batch.validation_loss[row]);
                 group.pnl.push(epoch, batch.pnl_mean[row]);
                 group.cost.push(epoch, batch.mean_cost[row]);
-                if group.loss.0.len() > 2 * MOST_EPOCHS {
-                    stride.0 *= 2;
-                    gathered.iter_mut().flatten().for_each(|group| group.thin(stride));
-                }
+            }
+            if gathered[*panel][*group].loss.0.len() > 2 * MOST_EPOCHS {
+                stride.0 *= 2;
+                gathered.iter_mut().flatten().for_each(|group| group.thin(stride));
             }
         }
-    }
+    })?;
     for (panel, (groups, wanted)) in panels.iter_mut().zip(gathered.into_iter().zip(wanted)) {
         for (group, (gathered, rows)) in panel.groups.iter_mut().zip(groups.into_iter().zip(wanted)) {
             let seeds = gathered.loss.0.values().map(Vec::len).max().unwrap_or(0) as u64;

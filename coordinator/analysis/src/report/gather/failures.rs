@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 
-use results::{StoreError, Tables, Words};
+use results::{StoreError, Words};
 
 use crate::report::data::Failures;
 use crate::runs::Runs;
+use crate::sources::Sources;
 
 /// More reasons than these are counted together.
 const MOST_REASONS: usize = 20;
 
 /// The reasons, the most frequent first. Errors that differ in numbers alone are one reason.
-pub(super) fn failures(tables: &Tables, runs: &Runs, status: &Words) -> Result<Vec<Failures>, StoreError> {
+pub(super) fn failures(sources: &Sources<'_>, runs: &Runs, status: &Words) -> Result<Vec<Failures>, StoreError> {
     let is_bad = |row: usize| matches!(status.get(row), Some("failed" | "diverged"));
     let bad: Vec<usize> = (0..status.codes.len()).filter(|row| is_bad(*row)).collect();
     if bad.is_empty() {
         return Ok(Vec::new());
     }
-    let (errors, ids) = (tables.words("error")?, tables.words("run_id")?);
+    let (errors, ids) = (sources.column("error")?, sources.column("run_id")?);
     let mut all: Vec<Failures> = Vec::new();
     let mut known: HashMap<(&str, String), usize> = HashMap::new();
     for row in bad {

@@ -16,14 +16,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use engine::RunId;
 use engine::metrics::{Direction, catalogue};
 use engine::record::Record;
-use results::{Comparison, Convergence, Pooled, StoreError, Tables, Words};
+use results::{Comparison, Convergence, Pooled, StoreError, Words};
 
-use super::data::{Counts, Group, Metric, Panel, Provenance, ReportData, Tuning};
+use super::data::{Counts, Group, Metric, Panel, Provenance, ReportData};
 use crate::question::Question;
 use crate::reference::references;
 use crate::runs::Runs;
+use crate::sources::Sources;
 use crate::stats::mean;
 use crate::summary::Block;
+use crate::tuning::Tuning;
 use shown::{Shown, shown};
 
 /// Curves and samples of at most so many seeds of a variant are read: a quantile over as many is known to a percent or two.
@@ -45,10 +47,12 @@ pub struct Subject<'a> {
     pub question: Option<&'a Question>,
     /// What was asked to be recorded.
     pub record: Record,
+    /// Whether the sweep still runs, and the tables are without what takes long.
+    pub live: bool,
     /// Runs of the plan of which nothing is stored.
     pub missing: u64,
-    /// The sweep file as it was given.
-    pub file: Option<String>,
+    /// The sweep files as they were given, each with what it is called by.
+    pub files: Vec<(String, String)>,
 }
 
 /// What the analysis has found.
@@ -60,6 +64,8 @@ pub struct Findings {
     pub convergence: Vec<Convergence>,
     /// The rows of `pooled.parquet`.
     pub pooled: Vec<Pooled>,
+    /// How variants were chosen, if they were.
+    pub tuning: Option<Tuning>,
     /// The ranking, where nothing is compared.
     pub ranking: Vec<Block>,
 }
@@ -68,13 +74,18 @@ pub struct Findings {
 ///
 /// # Errors
 /// If a table cannot be read.
-pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Result<ReportData, StoreError> {
+pub fn gather<'a>(
+    sources: impl Into<Sources<'a>>,
+    subject: &Subject<'_>,
+    findings: Findings,
+) -> Result<ReportData, StoreError> {
+    let sources = &sources.into();
     let primary = &subject.metrics[0];
     let hedges = references(&primary.0);
     let columns = [primary.0.as_str(), CORRELATION].into_iter().chain(paper::COLUMNS);
     let columns = columns.chain(hedges.iter().map(|hedge| hedge.column.as_str()));
-    let wanted: HashSet<&str> = columns.filter(|column| tables.has(column)).collect();
-    let runs = Runs::load(tables, wanted.iter().copied())?;
+    let wanted: HashSet<&str> = columns.filter(|column| sources.has(column)).collect();
+    let runs = sources.runs(wanted.iter().copied())?;
     let (order, rows) = runs.groups();
     let tuning_seeds: HashSet<u64> = subject
         .question
@@ -84,7 +95,7 @@ pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Res
         .collect();
     let arms = subject.question.map_or_else(|| runs.arm.distinct.clone(), |question| question.arms.clone());
 
-    let status = tables.words("status")?;
+    let status = sources.column("status")?;
     let mut panels = Vec::new();
     let mut wanted_rows: Vec<Vec<Vec<usize>>> = Vec::new();
     for cell in shown(&runs, &order, &rows, subject, &findings, &arms) {
@@ -92,12 +103,12 @@ pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Res
         panels.push(panel);
         wanted_rows.push(rows);
     }
-    let ids = Ids::load(tables, &wanted_rows)?;
-    curves::fill(tables, &ids, &mut panels, &wanted_rows)?;
-    samples::fill(tables, &ids, &mut panels)?;
-    paths::fill(tables, &runs, &ids, &mut panels, &wanted_rows)?;
+    let ids = Ids::load(sources, &wanted_rows)?;
+    curves::fill(sources, &ids, &mut panels, &wanted_rows)?;
+    samples::fill(sources, &ids, &mut panels)?;
+    paths::fill(sources, &runs, &ids, &mut panels, &wanted_rows)?;
 
-    let swept = swept::Swept::load(tables)?;
+    let swept = swept::Swept::load(sources)?;
     let sensitivities = swept.sensitivities(&runs, &primary.0, &arms);
     let heats = swept.heats(&runs, &primary.0, &sensitivities);
     Ok(ReportData {
@@ -105,11 +116,11 @@ pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Res
         question: subject.description.as_ref().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")),
         metrics: subject.metrics.iter().map(|(name, direction)| metric(name, *direction)).collect(),
         baseline: subject.question.map(|question| question.baseline_arm.clone()),
-        tuning: subject.question.and_then(|question| tuning(question, &runs, &order)),
+        tuning: findings.tuning,
         counts: counts(&runs, &status, &order, subject.missing),
-        failures: failures::failures(tables, &runs, &status)?,
+        failures: failures::failures(sources, &runs, &status)?,
         paper: paper::paper(&subject.name, &runs, &findings.pooled),
-        provenance: provenance(tables)?,
+        provenance: provenance(sources)?,
         comparisons: findings.comparisons,
         ranking: findings.ranking,
         convergence: findings.convergence,
@@ -119,7 +130,8 @@ pub fn gather(tables: &Tables, subject: &Subject<'_>, findings: Findings) -> Res
         sensitivities,
         heats,
         record: subject.record.clone(),
-        file: subject.file.clone(),
+        live: subject.live,
+        files: subject.files.clone(),
     })
 }
 
@@ -131,20 +143,6 @@ fn metric(name: &str, direction: Direction) -> Metric {
         unit: known.map(|metric| metric.unit.to_owned()).unwrap_or_default(),
         definition: known.map(|metric| metric.definition.to_owned()).unwrap_or_default(),
     }
-}
-
-/// How many variants each arm had to choose from, in the cell where it had most.
-fn tuning(question: &Question, runs: &Runs, order: &[crate::runs::Group]) -> Option<Tuning> {
-    let tune = question.tune.as_ref()?;
-    let mut in_cell: HashMap<(u32, u32), u64> = HashMap::new();
-    order.iter().for_each(|(cell, arm, _)| *in_cell.entry((*cell, *arm)).or_default() += 1);
-    let budget = |arm: &String| {
-        let code = runs.arm.code_of(arm)?;
-        let most = in_cell.iter().filter(|((_, of), _)| *of == code).map(|(_, variants)| *variants).max()?;
-        Some((arm.clone(), most))
-    };
-    let budgets = question.arms.iter().filter_map(budget).collect();
-    Some(Tuning { seeds: tune.seeds.len() as u64, by: tune.by.clone(), budgets })
 }
 
 fn counts(runs: &Runs, status: &Words, order: &[crate::runs::Group], missing: u64) -> Counts {
@@ -167,19 +165,21 @@ fn counts(runs: &Runs, status: &Words, order: &[crate::runs::Group], missing: u6
     }
 }
 
-fn provenance(tables: &Tables) -> Result<Provenance, StoreError> {
+fn provenance(sources: &Sources<'_>) -> Result<Provenance, StoreError> {
     let distinct = |column: &str| -> Result<Vec<String>, StoreError> {
-        if !tables.has(column) {
+        if !sources.has(column) {
             return Ok(Vec::new());
         }
-        let words = tables.words(column)?.distinct;
+        let words = sources.column(column)?.distinct;
         Ok(words.into_iter().filter(|word| !word.is_empty()).collect())
     };
-    let footer = tables.footer();
+    let mut numeric: Vec<u32> = sources.footers().map(|footer| footer.versions.numeric).collect();
+    numeric.sort_unstable();
+    numeric.dedup();
     Ok(Provenance {
         engines: distinct("engine.version")?,
-        numeric: footer.versions.numeric,
-        sweep_hash: footer.hash.clone(),
+        numeric,
+        sweep_hashes: sources.footers().map(|footer| footer.hash.clone()).filter(|hash| !hash.is_empty()).collect(),
         hosts: distinct("host.name")?,
     })
 }
@@ -239,13 +239,13 @@ struct Ids {
 }
 
 impl Ids {
-    fn load(tables: &Tables, wanted: &[Vec<Vec<usize>>]) -> Result<Ids, StoreError> {
+    fn load(sources: &Sources<'_>, wanted: &[Vec<Vec<usize>>]) -> Result<Ids, StoreError> {
         let mut ids = Ids { places: HashMap::new(), by_row: HashMap::new() };
-        let words = tables.words("run_id")?;
+        let all = sources.ids()?;
         for (panel, groups) in wanted.iter().enumerate() {
             for (group, rows) in groups.iter().enumerate() {
                 for row in rows.iter().take(MOST_SEEDS) {
-                    let Some(id) = words.get(*row).and_then(|word| word.parse().ok()) else { continue };
+                    let Some(id) = all[*row] else { continue };
                     ids.places.entry(id).or_default().push((panel, group));
                     ids.by_row.insert(*row, id);
                 }
@@ -254,9 +254,8 @@ impl Ids {
         Ok(ids)
     }
 
-    /// The ids of a batch as places, one entry for each distinct word.
-    fn of_batch(&self, words: &Words) -> Vec<&[Place]> {
-        let places = |word: &String| word.parse().ok().and_then(|id: RunId| self.places.get(&id));
-        words.distinct.iter().map(|word| places(word).map_or(&[][..], Vec::as_slice)).collect()
+    /// Where a run is shown.
+    fn places(&self, run: RunId) -> &[Place] {
+        self.places.get(&run).map_or(&[], Vec::as_slice)
     }
 }

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use results::{StoreError, Tables, Words};
+use engine::RunId;
+use results::StoreError;
 
 use super::{Ids, Place};
 use crate::report::data::{Histogram, Panel, QUANTILES, SampleShape};
+use crate::sources::Sources;
 
 /// Bins of a histogram.
 const BINS: usize = 60;
@@ -96,40 +98,30 @@ struct Pair {
 /// The samples of the run that is being read: of held-out sets those of the latest epoch.
 #[derive(Default)]
 struct Current {
-    run: Option<u32>,
+    run: Option<RunId>,
+    /// Where it is shown.
+    places: Vec<Place>,
     sets: HashMap<String, (u32, Vec<(f32, f32)>)>,
 }
 
 /// Reads the samples of the shown runs into the panels; nothing if none were recorded.
-pub(super) fn fill(tables: &Tables, ids: &Ids, panels: &mut [Panel]) -> Result<(), StoreError> {
-    let Some(batches) = tables.samples()? else { return Ok(()) };
+pub(super) fn fill(sources: &Sources<'_>, ids: &Ids, panels: &mut [Panel]) -> Result<(), StoreError> {
     let mut all: HashMap<(String, Place), Pair> = HashMap::new();
     let mut current = Current::default();
-    let mut current_places: Vec<Place> = Vec::new();
-    let mut current_id = String::new();
-    for batch in batches {
-        let batch = batch?;
-        let places = ids.of_batch(&batch.run_id);
-        current.run = None;
-        for row in 0..batch.pnl.len() {
-            let Some(code) = batch.run_id.codes[row] else { continue };
-            if current.run != Some(code) {
-                let id = &batch.run_id.distinct[code as usize];
-                // A run may go on in the next batch.
-                if *id != current_id {
-                    flush(&mut current, &current_places, &mut all);
-                    current_id.clone_from(id);
-                    current_places = places[code as usize].to_vec();
-                }
-                current.run = Some(code);
-            }
-            if !current_places.is_empty() {
-                let epoch = batch.epoch[row];
-                take(&mut current, set_of(&batch.set, row), epoch, (batch.pnl[row], batch.cost[row]));
+    sources.each_sample(|run, batch, rows| {
+        // A run may go on in the next batch.
+        if current.run != Some(run) {
+            flush(&mut current, &mut all);
+            (current.run, current.places) = (Some(run), ids.places(run).to_vec());
+        }
+        if !current.places.is_empty() {
+            for row in rows {
+                let set = batch.set.get(row).unwrap_or_default();
+                take(&mut current, set, batch.epoch[row], (batch.pnl[row], batch.cost[row]));
             }
         }
-    }
-    flush(&mut current, &current_places, &mut all);
+    })?;
+    flush(&mut current, &mut all);
     // What is held out says more than what was trained on.
     let set = ["test", "validation", "train"].into_iter().find(|set| all.keys().any(|(known, _)| known == set));
     let Some(set) = set else { return Ok(()) };
@@ -151,10 +143,6 @@ pub(super) fn fill(tables: &Tables, ids: &Ids, panels: &mut [Panel]) -> Result<(
     Ok(())
 }
 
-fn set_of(sets: &Words, row: usize) -> &str {
-    sets.get(row).unwrap_or_default()
-}
-
 fn take(current: &mut Current, set: &str, epoch: u32, value: (f32, f32)) {
     if !current.sets.contains_key(set) {
         current.sets.insert(set.to_owned(), (epoch, Vec::new()));
@@ -167,9 +155,9 @@ fn take(current: &mut Current, set: &str, epoch: u32, value: (f32, f32)) {
     values.push(value);
 }
 
-fn flush(current: &mut Current, places: &[Place], all: &mut HashMap<(String, Place), Pair>) {
+fn flush(current: &mut Current, all: &mut HashMap<(String, Place), Pair>) {
     for (set, (_, values)) in current.sets.drain() {
-        for place in places {
+        for place in &current.places {
             let pair = all.entry((set.clone(), *place)).or_default();
             for (pnl, cost) in &values {
                 pair.pnl.push(*pnl);
@@ -225,12 +213,12 @@ mod tests {
 
     #[test]
     fn of_a_held_out_set_the_last_epoch_counts_and_of_the_training_set_all() {
-        let mut current = Current::default();
+        let mut current = Current { places: vec![(0, 0)], ..Current::default() };
         for (set, epoch) in [("test", 1), ("train", 1), ("test", 2), ("train", 2)] {
             take(&mut current, set, epoch, (epoch as f32, 0.0));
         }
         let mut all = HashMap::new();
-        flush(&mut current, &[(0, 0)], &mut all);
+        flush(&mut current, &mut all);
         assert_eq!(all[&("test".to_owned(), (0, 0))].pnl.n, 1);
         assert_eq!(all[&("train".to_owned(), (0, 0))].pnl.n, 2);
         assert_eq!(all[&("test".to_owned(), (0, 0))].pnl.counts.keys().next(), Some(&Sketch::key(2.0)));

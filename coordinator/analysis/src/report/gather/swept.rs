@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use results::{StoreError, Tables, Words};
+use results::{StoreError, Words};
 
 use crate::reference::references;
-use crate::report::data::{Heat, LevelShape, Sensitivity, Series};
+use crate::report::data::{Heat, LevelShape, MOST_LEVELS, Sensitivity, Series};
 use crate::report::quantile::quantile;
 use crate::runs::Runs;
-
-/// More values than these are not drawn: tables and Parquet files have them.
-const MOST_LEVELS: usize = 64;
+use crate::sources::Sources;
 
 /// As many heat maps as are looked at.
 const MOST_HEATS: usize = 2;
@@ -27,9 +25,9 @@ pub(super) struct Swept {
 }
 
 impl Swept {
-    pub(super) fn load(tables: &Tables) -> Result<Swept, StoreError> {
-        let load = |name: String| tables.words(&name).map(|words| (name, words));
-        let parameters: Result<Vec<_>, _> = tables.swept().into_iter().map(load).collect();
+    pub(super) fn load(sources: &Sources<'_>) -> Result<Swept, StoreError> {
+        let load = |name: String| sources.column(&name).map(|words| (name, words));
+        let parameters: Result<Vec<_>, _> = sources.swept().into_iter().map(load).collect();
         let varied = parameters?.into_iter().filter(|(_, words)| words.distinct.len() > 1);
         Ok(Swept { parameters: varied.collect() })
     }
@@ -44,7 +42,7 @@ impl Swept {
             if ordered && words.codes.iter().all(Option::is_some) {
                 series.extend(of_hedges(runs, metric, words, &order));
             }
-            Sensitivity { parameter: name.clone(), ordered, series }
+            Sensitivity { parameter: name.clone(), ordered, values: words.distinct.len() as u64, series }
         });
         all.filter(|sensitivity| sensitivity.series.iter().any(|series| series.look.is_some())).collect()
     }
@@ -137,14 +135,18 @@ impl Swept {
     }
 }
 
-/// The places of values: numbers rising, others in plan order.
+/// The places of values: numbers rising, others in plan order; of very many some, evenly spaced.
 fn level_order(numbers: &[Option<f64>], ordered: bool) -> Vec<u32> {
     let mut order: Vec<u32> = (0..numbers.len() as u32).collect();
     if ordered {
         let number = |place: &u32| numbers[*place as usize].unwrap_or(f64::NAN);
         order.sort_by(|left, right| number(left).total_cmp(&number(right)));
     }
-    order.truncate(MOST_LEVELS);
+    if order.len() > MOST_LEVELS {
+        // Evenly spaced, both ends among them.
+        let last = order.len() - 1;
+        order = (0..MOST_LEVELS).map(|place| order[place * last / (MOST_LEVELS - 1)]).collect();
+    }
     order
 }
 

@@ -3,8 +3,9 @@
 use results::Comparison;
 
 use super::Asked;
-use crate::report::data::{DEFAULT, Tuning};
-use crate::report::number::{count, list, plural};
+use crate::report::data::DEFAULT;
+use crate::report::number::{list, plural};
+use crate::tuning::Tuning;
 
 /// What the answer rests on: tuning, its budgets, and the paths that all seeds share.
 pub(super) fn conditions(asked: &Asked<'_>, rows: &[&Comparison]) -> String {
@@ -14,7 +15,7 @@ pub(super) fn conditions(asked: &Asked<'_>, rows: &[&Comparison]) -> String {
             parts.push(format!(
                 "Each arm's variant was chosen by {} on {} and confirmed on the others, which are the ones counted here.",
                 tuning.by,
-                plural(tuning.seeds, "seed")
+                plural(tuning.seeds.len() as u64, "seed")
             ));
             parts.extend(budgets(tuning));
         }
@@ -30,23 +31,20 @@ pub(super) fn conditions(asked: &Asked<'_>, rows: &[&Comparison]) -> String {
 
 /// Unequal budgets are an advantage to whoever has the larger one.
 fn budgets(tuning: &Tuning) -> Option<String> {
-    let (first, rest) = tuning.budgets.split_first()?;
-    if rest.iter().all(|(_, variants)| *variants == first.1) {
-        return (first.1 > 1).then(|| format!("Every arm had {} to choose from.", plural(first.1, "variant")));
+    let budgets = tuning.budgets();
+    if tuning.is_unequal() {
+        let had: Vec<String> = budgets.iter().map(|budget| format!("{} had {budget}", budget.arm)).collect();
+        return Some(format!(
+            "Budgets are unequal, in favour of the larger: of variants to choose from, {}.",
+            list(&had, 12)
+        ));
     }
-    let all: Vec<String> = tuning.budgets.iter().map(|(arm, variants)| format!("{arm} {}", count(*variants))).collect();
-    Some(format!("Budgets are unequal, in favour of the larger: of variants to choose from, {}.", have(&all)))
-}
-
-fn have(all: &[String]) -> String {
-    let had: Vec<String> = all
-        .iter()
-        .map(|each| match each.rsplit_once(' ') {
-            Some((arm, number)) => format!("{arm} had {number}"),
-            None => each.clone(),
-        })
-        .collect();
-    list(&had, 12)
+    let first = budgets.first()?;
+    match (first.fewest, first.most) {
+        (_, 1) => None,
+        (fewest, most) if fewest == most => Some(format!("Every arm had {} to choose from.", plural(most, "variant"))),
+        _ => Some(format!("Every arm had {first} variants to choose from, in each cell as many as the others.")),
+    }
 }
 
 /// What all seeds of a cell have in common, and what intervals therefore do not cover.

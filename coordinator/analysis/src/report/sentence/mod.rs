@@ -10,8 +10,10 @@ mod tests;
 use engine::metrics::Direction;
 use results::Comparison;
 
-use super::data::{ACROSS, Metric, Tuning, is_hedge, named};
+use super::data::{Metric, is_hedge, named};
 use super::number::{count, list, plural, significant};
+use crate::across::ALL_CELLS;
+use crate::tuning::Tuning;
 use conditions::conditions;
 use numbers::{capital, goal, numbers, power, signed, spread, too_few};
 use tally::{Places, Tally};
@@ -60,7 +62,8 @@ pub struct Asked<'a> {
 /// The answer to how arms compare with the baseline on a metric: all rows of that metric, those of other metrics are passed over.
 pub fn answer(asked: &Asked<'_>, comparisons: &[Comparison]) -> Answer {
     let rows: Vec<&Comparison> = comparisons.iter().filter(|row| row.metric == asked.metric.name).collect();
-    let (across, within): (Vec<&Comparison>, Vec<&Comparison>) = rows.into_iter().partition(|row| row.cell == ACROSS);
+    let (across, within): (Vec<&Comparison>, Vec<&Comparison>) =
+        rows.into_iter().partition(|row| row.cell == ALL_CELLS);
     let (hedges, arms): (Vec<&Comparison>, Vec<&Comparison>) = within.into_iter().partition(|row| is_hedge(&row.arm));
     let Some(first) = arms.first() else {
         let metric = &asked.metric.name;

@@ -5,6 +5,7 @@ use results::Comparison;
 
 use crate::report::data::{Metric, interval_of};
 use crate::report::number::{count, p_words, plural, significant};
+use crate::stats::MOST_PAIRS;
 
 /// A difference with its interval, its seeds and its p.
 pub(super) fn numbers(row: &Comparison) -> String {
@@ -62,6 +63,9 @@ pub(super) fn power(row: &Comparison) -> String {
     match row.seeds_for_power80 {
         Some(seeds) if seeds.is_finite() && seeds > row.n as f64 => {
             format!("; to find one of this size four times in five takes {}", plural(seeds.ceil() as u64, "seed"))
+        }
+        None if row.d_z.is_some_and(|d_z| d_z != 0.0) => {
+            format!("; to find one of this size takes more than {}", plural(MOST_PAIRS, "seed"))
         }
         _ => String::new(),
     }

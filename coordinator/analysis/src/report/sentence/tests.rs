@@ -1,6 +1,7 @@
 use super::*;
 use crate::summary::Block;
 use crate::summary::Line;
+use crate::tuning::Choice;
 
 fn metric(name: &str, direction: Direction) -> Metric {
     Metric { name: name.into(), direction, unit: String::new(), definition: String::new() }
@@ -8,6 +9,23 @@ fn metric(name: &str, direction: Direction) -> Metric {
 
 fn loss() -> Metric {
     metric("test.loss", Direction::Minimize)
+}
+
+/// Choices by ten seeds, each of so many variants: cell, arm, variants.
+fn tuned(budgets: &[(&str, &str, u64)]) -> Tuning {
+    let choice = |(cell, arm, variants): &(&str, &str, u64)| Choice {
+        cell: (*cell).into(),
+        arm: (*arm).into(),
+        variant: "v".into(),
+        variants: *variants,
+        score: None,
+    };
+    Tuning {
+        by: "validation.loss".into(),
+        direction: Direction::Minimize,
+        seeds: (0..10).collect(),
+        choices: budgets.iter().map(choice).collect(),
+    }
 }
 
 fn row(arm: &str, verdict: &str) -> Comparison {
@@ -107,11 +125,10 @@ fn the_classical_hedges_stand_apart_from_the_arms() {
 
 #[test]
 fn conditions_name_tuning_budgets_and_the_shared_paths() {
-    let budgets = vec![("adam".to_owned(), 3), ("kfac".to_owned(), 7)];
-    let tuning = Tuning { seeds: 10, by: "validation.loss".into(), budgets };
+    let tuning = tuned(&[("c", "adam", 3), ("c", "kfac", 7)]);
     let rows = [row("kfac", "worse")];
     let unequal = answer(&Asked { metric: &loss(), tuning: Some(&tuning) }, &rows);
-    let equal = Tuning { budgets: vec![("adam".to_owned(), 3), ("kfac".to_owned(), 3)], ..tuning };
+    let equal = tuned(&[("c", "adam", 3), ("c", "kfac", 3)]);
     let equal = answer(&Asked { metric: &loss(), tuning: Some(&equal) }, &rows);
     let train = metric("train.sharpe", Direction::Maximize);
     let row = Comparison { metric: "train.sharpe".into(), ..row("kfac", "worse") };
@@ -121,6 +138,24 @@ fn conditions_name_tuning_budgets_and_the_shared_paths() {
     Each arm's variant was chosen by validation.loss on 10 seeds and confirmed on the others, which are the ones counted here. Every arm had 3 variants to choose from. Replicates are seeds, and all seeds of a cell are scored on one test set: intervals and p-values hold given these paths.
     Nothing was tuned: each arm runs as it is configured. Replicates are seeds, each with its own paths and initial weights; train.sharpe is measured on training paths, so it says how training went and not how well the result hedges.
     ");
+}
+
+#[test]
+fn budgets_are_held_against_each_other_cell_by_cell() {
+    let said = |budgets: [(&str, &str, u64); 4]| {
+        let tuning = tuned(&budgets);
+        let answer = answer(&Asked { metric: &loss(), tuning: Some(&tuning) }, &[row("kfac", "worse")]);
+        let words = answer.conditions.split_once("counted here. ").unwrap().1.to_owned();
+        words.split_once(" Replicates").unwrap().0.to_owned()
+    };
+    let equal = said([("c", "adam", 2), ("c", "kfac", 2), ("d", "adam", 3), ("d", "kfac", 3)]);
+    assert_eq!(equal, "Every arm had 2 to 3 variants to choose from, in each cell as many as the others.");
+    // The largest budgets are equal, but they are of different cells.
+    let unequal = said([("c", "adam", 3), ("c", "kfac", 2), ("d", "adam", 2), ("d", "kfac", 3)]);
+    assert_eq!(
+        unequal,
+        "Budgets are unequal, in favour of the larger: of variants to choose from, adam had 2 to 3 and kfac had 2 to 3."
+    );
 }
 
 #[test]

@@ -20,6 +20,8 @@ enum Op {
     BackUp(usize, u64),
     /// Lists those of the worker's leases, and those of everybody's past ones, whose bit is set.
     Heartbeat(usize, u8),
+    /// Lists a task with an attempt that nobody was granted.
+    MadeUp(usize, u64),
     /// By any worker that ever was, of any task, of any attempt.
     Finish(usize, u64, u32, u64),
     Fail(usize, u64, u32, FailureReason),
@@ -35,12 +37,15 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     let worker = 0..5_usize;
+    // Now and then one that no coordinator would come to.
+    let attempt = prop_oneof![9 => 0..4_u32, 1 => Just(u32::MAX)];
     let reason = prop_oneof![
         Just(FailureReason::Panic),
         Just(FailureReason::Refused),
         Just(FailureReason::Unavailable),
         Just(FailureReason::HandedBack),
         Just(FailureReason::TimedOut),
+        Just(FailureReason::Incomplete),
     ];
     prop_oneof![
         3 => (0..TASKS).prop_map(Op::Submit),
@@ -49,11 +54,12 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (worker.clone(), 0..5_usize).prop_map(|(worker, max)| Op::Lease(worker, max)),
         3 => (worker.clone(), 0..TASKS).prop_map(|(worker, number)| Op::BackUp(worker, number)),
         5 => (worker.clone(), any::<u8>()).prop_map(|(worker, held)| Op::Heartbeat(worker, held)),
+        1 => (worker.clone(), 0..TASKS).prop_map(|(worker, number)| Op::MadeUp(worker, number)),
         // One fingerprint in eight is another one.
-        4 => (worker.clone(), 0..TASKS + 1, 0..4_u32, 0..8_u64).prop_map(|(worker, number, attempt, dice)| {
+        4 => (worker.clone(), 0..TASKS + 1, attempt.clone(), 0..8_u64).prop_map(|(worker, number, attempt, dice)| {
             Op::Finish(worker, number, attempt, if dice == 0 { 99 } else { number })
         }),
-        4 => (worker, 0..TASKS + 1, 0..4_u32, reason)
+        4 => (worker, 0..TASKS + 1, attempt, reason)
             .prop_map(|(worker, number, attempt, reason)| Op::Fail(worker, number, attempt, reason)),
         4 => any::<prop::sample::Index>().prop_map(|index| Op::Stored(index.index(1 << 16))),
         2 => any::<prop::sample::Index>().prop_map(|index| Op::StoreFailed(index.index(1 << 16))),
@@ -178,6 +184,10 @@ impl World {
                         assert!(over || matches!(phase, Some(Phase::Done(_)) | None));
                     }
                 }
+            }
+            Op::MadeUp(worker, number) => {
+                let held = [(run_id(number), u32::MAX)];
+                let _ = self.ledger.heartbeat(self.now, self.worker(worker), &held);
             }
             Op::Finish(worker, number, attempt, fingerprint) => {
                 self.report(self.worker(worker), number, attempt, Reported::Finished(finish(fingerprint)));

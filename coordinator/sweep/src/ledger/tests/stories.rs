@@ -238,6 +238,41 @@ fn an_attempt_older_than_the_latest_gets_no_lease() {
 }
 
 #[test]
+fn a_result_that_lacks_what_an_earlier_coordinator_did_not_record_costs_no_attempt() {
+    let mut ledger = ledger(1);
+    let worker = join(&mut ledger, 0, "a");
+    // It comes with what it did for another coordinator...
+    ledger.heartbeat(Millis(0), worker, &[(run_id(0), 1)]).unwrap();
+    assert_eq!(ledger.report(worker, run_id(0), 1, failed(FailureReason::Incomplete)), Decision::Retry);
+    assert_eq!(ledger.strikes().count(), 0);
+    // ...and is now told what is wanted. A worker that goes on like that is not to go on for ever.
+    for attempt in 2..4 {
+        assert_eq!(ledger.lease(Millis(0), worker, 1).unwrap()[0].attempt, attempt);
+        assert_eq!(ledger.report(worker, run_id(0), attempt, failed(FailureReason::Incomplete)), Decision::Retry);
+        assert_eq!(ledger.strikes().next(), Some((run_id(0), attempt as u16 - 1)));
+    }
+    ledger.lease(Millis(0), worker, 1).unwrap();
+    let last = ledger.report(worker, run_id(0), 4, failed(FailureReason::Incomplete));
+    assert!(matches!(last, Decision::GiveUp { .. }), "{last:?}");
+}
+
+#[test]
+fn attempts_have_numbers_of_their_own_whatever_workers_make_up() {
+    let mut ledger = ledger(1);
+    let worker = join(&mut ledger, 0, "a");
+    ledger.heartbeat(Millis(0), worker, &[(run_id(0), u32::MAX)]).unwrap();
+    assert_eq!(ledger.leave(worker), 1);
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let worker = join(&mut ledger, 0, "b");
+        seen.extend(ledger.lease(Millis(0), worker, 1).unwrap().iter().map(|lease| lease.attempt));
+        ledger.leave(worker);
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "{seen:?}");
+}
+
+#[test]
 fn what_the_finished_plan_does_not_have_is_cancelled() {
     let mut ledger = ledger(0);
     let a = join(&mut ledger, 0, "a");

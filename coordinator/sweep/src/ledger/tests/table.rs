@@ -18,13 +18,14 @@ const STATES: [&str; 11] = [
 ];
 
 /// Reports and heartbeats are worker a's, of its own attempt.
-const EVENTS: [&str; 20] = [
+const EVENTS: [&str; 21] = [
     "result",
     "other result",
     "panic",
     "refused",
     "unavailable",
     "timed out",
+    "incomplete",
     "handed back",
     "unavailable of attempt 9",
     "listed by a",
@@ -136,6 +137,7 @@ fn outcome(state: &str, event: &str) -> String {
         "refused" => report(&mut scene, own, failure(FailureReason::Refused)),
         "unavailable" => report(&mut scene, own, failure(FailureReason::Unavailable)),
         "timed out" => report(&mut scene, own, failure(FailureReason::TimedOut)),
+        "incomplete" => report(&mut scene, own, failure(FailureReason::Incomplete)),
         "handed back" => report(&mut scene, own, failure(FailureReason::HandedBack)),
         "unavailable of attempt 9" => report(&mut scene, 9, failure(FailureReason::Unavailable)),
         "listed by a" => cancelled(beat(&mut scene, &[(id, own)])),
