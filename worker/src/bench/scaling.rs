@@ -41,7 +41,9 @@ pub fn scaling(case: &Case, slots: usize, rounds: u32) -> Result<Scaling, BenchE
     // What runs of a market share is there before anything is timed; and later runs do as this one does.
     run()?;
     let runs = || (0..RUNS).for_each(|_| drop(run()));
-    let peak = || drop(multiply_adds(ROUNDS));
+    let peak = || {
+        multiply_adds(ROUNDS);
+    };
     let looks = (0..rounds).map(|_| {
         let [peak_one, peak_all] = [1, slots].map(|threads| threads as f64 / seconds_at_once(threads, peak));
         let [runs_one, runs_all] = [1, slots].map(|threads| threads as f64 / seconds_at_once(threads, runs));
@@ -96,7 +98,10 @@ mod tests {
     #[test]
     fn every_thread_does_the_work_once() {
         let done = AtomicUsize::new(0);
-        assert!(seconds_at_once(3, || drop(done.fetch_add(1, Ordering::Relaxed))) >= 0.0);
+        let work = || {
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        assert!(seconds_at_once(3, work) >= 0.0);
         assert_eq!(done.into_inner(), 3);
     }
 
