@@ -150,7 +150,7 @@ impl Look {
 /// Does a run to its end; says how long its parts took, or what went wrong.
 pub(super) fn complete(runner: &EngineRunner, config: &RunConfig) -> Result<Provenance, String> {
     let identity = Identity { host: String::new(), worker: "bench".into() };
-    match attempt(runner, config, &Record::default(), &Progress::new(1), &identity) {
+    match attempt(runner, config, &Record::default(), &Progress::new(1), &identity, &|_| {}) {
         Outcome::Finished(output) if output.status == Status::Ok => Ok(output.provenance),
         // A run that breaks down early would pass as a fast one.
         Outcome::Finished(output) => Err(output.error.unwrap_or_else(|| "it diverged".into())),
