@@ -158,7 +158,11 @@ fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), F
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
         return Err(error).or_exit(Exit::Usage);
     }
-    if args.linger.is_some() && entrances.scaler.is_none() && args.ops_listen.is_none() && args.admission.dashboard.is_none() {
+    if args.linger.is_some()
+        && entrances.scaler.is_none()
+        && args.ops_listen.is_none()
+        && args.admission.dashboard.is_none()
+    {
         let error = anyhow::anyhow!(
             "with --linger there is nothing to stay for: say what is to answer, with --scaler-listen, --ops-listen or \
              --dashboard"

@@ -34,7 +34,11 @@ pub fn refuse_what_is_for_the_whole_sweep(args: &RunArgs) -> Result<(), Failure>
         (args.admission.listen.is_some(), "--listen", NO_FLEET),
         (args.scaler.scaler_listen.is_some(), "--scaler-listen", NO_FLEET),
         (args.slots.count() == 0, "--slots 0", NO_FLEET),
-        (args.admission.dashboard.is_some(), "--dashboard", "a shard compares nothing, so that there is nothing to show"),
+        (
+            args.admission.dashboard.is_some(),
+            "--dashboard",
+            "a shard compares nothing, so that there is nothing to show",
+        ),
         (args.linger.is_some(), "--linger", "a shard makes room for the next one when it has ended"),
     ];
     for (is_given, flag, reason) in refused {
