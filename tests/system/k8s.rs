@@ -284,7 +284,9 @@ impl Pods {
             container["volumeMounts"].as_array().unwrap().iter().map(|mount| &mount["mountPath"]).collect();
         let arguments = container["args"].as_array().unwrap().iter().map(|argument| {
             let mut argument = argument.as_str().unwrap().replace("$(POD_NAME)", "worker-0");
-            for mount in mounts.iter().filter_map(|mount| mount.as_str()) {
+            // Once: the sandbox's own path may have a mount's name in it.
+            let is_in = |mount: &&str| argument.contains(&format!("={mount}/"));
+            if let Some(mount) = mounts.iter().filter_map(|mount| mount.as_str()).find(is_in) {
                 let inside = self.sandbox.path(&mount[1..]);
                 argument = argument.replace(&format!("={mount}/"), &format!("={}/", inside.display()));
             }
