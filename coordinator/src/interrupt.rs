@@ -1,42 +1,66 @@
-//! Ctrl-C and SIGTERM: once drains, twice stops; once there is nothing left to do, once ends.
+//! Ctrl-C and SIGTERM: once drains, twice stops; while no tasks run, once ends.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::exit::Exit;
 
-const COMPUTING: u8 = 0;
-const CONCLUDING: u8 = 1;
-const LINGERING: u8 = 2;
-
 /// How far the process is, which decides what a signal means.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Stage {
-    now: AtomicU8,
+    now: Mutex<Now>,
     signalled: Notify,
 }
 
-impl Stage {
+#[derive(Default)]
+enum Now {
+    /// The output is being opened, or tables and the report are being written: a signal stops.
+    #[default]
+    Alone,
     /// Tasks run: a signal drains.
-    pub fn computing() -> Stage {
-        Stage { now: AtomicU8::new(COMPUTING), signalled: Notify::new() }
+    Computing(Box<dyn FnOnce() + Send>),
+    /// Everything is done: a signal ends it.
+    Lingering,
+}
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Now::Alone => "Alone",
+            Now::Computing(_) => "Computing",
+            Now::Lingering => "Lingering",
+        })
+    }
+}
+
+impl Stage {
+    /// Tasks run from here on: a signal calls `drain`.
+    pub fn compute(&self, drain: impl FnOnce() + Send + 'static) {
+        self.become_(Now::Computing(Box::new(drain)));
     }
 
     /// Tables and the report are being written: a signal stops.
     pub fn conclude(&self) {
-        self.now.store(CONCLUDING, Ordering::Release);
+        self.become_(Now::Alone);
     }
 
     /// Everything is done: returns at a signal, and at once if there was one before.
     pub async fn lingering(&self) {
-        self.now.store(LINGERING, Ordering::Release);
+        self.become_(Now::Lingering);
         self.signalled.notified().await;
     }
 
-    fn is(&self, stage: u8) -> bool {
-        self.now.load(Ordering::Acquire) == stage
+    fn become_(&self, now: Now) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    /// What it is now. There is one drain.
+    fn take(&self) -> Now {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = if let Now::Lingering = *now { Now::Lingering } else { Now::Alone };
+        std::mem::replace(&mut *now, next)
     }
 }
 
@@ -63,17 +87,19 @@ impl Interrupts {
         Ok(Interrupts {})
     }
 
-    /// Waits for the first signal and calls `drain` while there is something to drain; whoever lingers goes. Otherwise, or
-    /// at the second signal, ends the process.
-    pub async fn watch(mut self, stage: Arc<Stage>, drain: impl FnOnce()) {
+    /// Waits for the first signal and drains while there is something to drain; whoever lingers goes. Otherwise, or at the
+    /// second signal, ends the process.
+    pub async fn watch(mut self, stage: Arc<Stage>) {
         self.next().await;
         stage.signalled.notify_one();
-        if stage.is(COMPUTING) {
-            eprintln!("draining: running tasks finish and are stored; once more stops at once");
-            drain();
-            self.next().await;
-        } else if stage.is(LINGERING) {
-            self.next().await;
+        match stage.take() {
+            Now::Computing(drain) => {
+                eprintln!("draining: running tasks finish and are stored; once more stops at once");
+                drain();
+                self.next().await;
+            }
+            Now::Lingering => self.next().await,
+            Now::Alone => {}
         }
         eprintln!("stopped: what is stored is kept; the same command resumes");
         std::process::exit(Exit::Interrupted as i32);

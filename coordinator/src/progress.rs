@@ -49,7 +49,7 @@ async fn show_bar(mut progress: watch::Receiver<Progress>, total: u64, title: St
     let template = "{prefix}{elapsed_precise} [{bar:32}] {percent:>3}% {human_pos}/{human_len} · {msg}";
     let style = ProgressStyle::with_template(template).expect("a valid template").progress_chars("█▉▊▋▌▍▎▏ ");
     let bar = ProgressBar::new(total).with_style(style).with_prefix(title);
-    let mut pace = Pace::new();
+    let mut pace = Pace::starting(progress.borrow().counts.ended());
     loop {
         let now = *progress.borrow_and_update();
         bar.set_position(now.counts.ended());
@@ -66,7 +66,7 @@ async fn show_bar(mut progress: watch::Receiver<Progress>, total: u64, title: St
 }
 
 async fn show_lines(mut progress: watch::Receiver<Progress>, total: u64, title: String) {
-    let mut pace = Pace::new();
+    let mut pace = Pace::starting(progress.borrow().counts.ended());
     loop {
         // Ends at once when the fleet does.
         let ended = async { while progress.changed().await.is_ok() {} };
@@ -83,15 +83,15 @@ async fn show_lines(mut progress: watch::Receiver<Progress>, total: u64, title: 
 
 /// Rate and time to go, over the last while rather than since the beginning: machines come and go.
 pub(crate) struct Pace {
-    began: Instant,
     seen: std::collections::VecDeque<(Instant, u64)>,
 }
 
 impl Pace {
     const WINDOW: Duration = Duration::from_secs(30);
 
-    pub(crate) fn new() -> Pace {
-        Pace { began: Instant::now(), seen: std::collections::VecDeque::new() }
+    /// From now on, when so many have ended already.
+    pub(crate) fn starting(ended: u64) -> Pace {
+        Pace { seen: std::collections::VecDeque::from([(Instant::now(), ended)]) }
     }
 
     fn describe(&mut self, progress: &Progress, total: u64) -> String {
@@ -106,7 +106,7 @@ impl Pace {
         while self.seen.len() > 2 && now.duration_since(self.seen[0].0) > Pace::WINDOW {
             self.seen.pop_front();
         }
-        let (then, before) = if now.duration_since(self.began) < Pace::WINDOW { (self.began, 0) } else { self.seen[0] };
+        let (then, before) = self.seen[0];
         let seconds = now.duration_since(then).as_secs_f64();
         if seconds > 0.0 { ended.saturating_sub(before) as f64 / seconds } else { 0.0 }
     }

@@ -167,14 +167,16 @@ fn an_output_in_use_is_refused() {
     let sandbox = Sandbox::new();
     // With no slots and no worker the first coordinator waits for ever, holding the lock.
     sandbox.write("bad.yaml", GOOD);
-    let arguments = ["--sweep", "bad.yaml", "--slots", "0", "--listen", "127.0.0.1:0"];
+    let ops = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let arguments = ["--sweep", "bad.yaml", "--slots", "0", "--listen", "127.0.0.1:0", "--ops-listen", &ops];
     let mut first = Background::start(sandbox.command("coordinator", arguments));
     let line = first.read_stderr_until(|line| line.starts_with("listening on "));
     let finished = sandbox.coordinator(["--sweep", "bad.yaml"]).expect_code(4);
     assert!(finished.stderr.contains("locked"), "{}", finished.stderr);
-    // The same command once more: that its port is taken, too, is not what is wrong.
+    // The same command once more: that its ports are taken, too, is not what is wrong.
     let address = line["listening on ".len()..].split(": ").next().unwrap();
-    let again = sandbox.coordinator(["--sweep", "bad.yaml", "--listen", address]).expect_code(4);
+    let again = ["--sweep", "bad.yaml", "--listen", address, "--ops-listen", &ops];
+    let again = sandbox.coordinator(again).expect_code(4);
     assert!(again.stderr.contains("locked"), "{}", again.stderr);
     let elsewhere = ["--sweep", "bad.yaml", "--listen", address, "--out", "elsewhere"];
     let taken = sandbox.coordinator(elsewhere).expect_code(2);

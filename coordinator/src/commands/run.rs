@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::commands::{Loaded, load, output, shard};
 use crate::dashboard::{Board, Dashboard, Door, Sweep};
 use crate::embedded;
 use crate::exit::{Exit, Failure, OrExit, print};
-use crate::fleet::{self, Errand, FleetError, FleetOptions, Gate, Summary};
+use crate::fleet::{self, Errand, FleetOptions, Gate, Summary};
 use crate::format;
 use crate::interrupt::{Interrupts, Stage};
 use crate::ops::{Ops, Watched};
@@ -39,6 +40,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// See [`Exit`].
 pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let began = Instant::now();
+    let background = Background::start()?;
     let file: PathBuf = args.sweep.clone().expect("clap requires it");
     shard::refuse_what_is_for_the_whole_sweep(args)?;
     let entrances = Entrances::of(args)?;
@@ -49,8 +51,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     let identity = identity(&spec, text.clone(), &args.set);
     shard::warn_of_another_file(args, &location, &text);
     let store = Store::open(&location, &identity, shard::access(args.shard))?;
-    // The fleet binds it again.
-    entrances.fleet.as_ref().map(free_address).transpose()?;
+    entrances.are_free(|_| false)?;
     store.note(&reading(&args.set, &weights))?;
     let blobs = weights.into_blobs();
     blobs.iter().try_for_each(|(digest, content)| store.keep_blob(weights::blob_name(digest), content))?;
@@ -74,13 +75,14 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
         total: tally.tasks_to_do(&plan),
         done_before: tally.done,
     };
-    // Who lingers has to be there to be asked, even if there is nothing to do.
-    let computed = if tally.to_do > 0 || args.linger.is_some() {
-        Some(compute(args, entrances, looked_at, &store, blobs, &tally)?)
+    // Who is asked from elsewhere has to be there to answer, even if there is nothing to do.
+    let is_asked = args.linger.is_some() || args.ops_listen.is_some();
+    let computed = if tally.to_do > 0 || is_asked {
+        Some(compute(args, entrances, looked_at, &store, blobs, &tally, &background)?)
     } else {
         None
     };
-    let (summary, background) = computed.unzip();
+    let (summary, _lookouts) = computed.unzip();
     if let Some(holder) = custody.lost_to() {
         return Err(StoreError::LockLost { path: PathBuf::from(location.to_string()), holder }.into());
     }
@@ -112,8 +114,8 @@ pub fn run(args: &RunArgs) -> Result<Exit, Failure> {
     if !args.quiet {
         print_end(&report, &merged, &location, began)?;
     }
-    if let Some((linger, Background { runtime: Some(runtime), stage, .. })) = args.linger.zip(background.as_ref()) {
-        runtime.block_on(linger.stay(stage));
+    if let Some(linger) = args.linger {
+        background.runtime().block_on(linger.stay(&background.stage));
     }
     Ok(if merged.failed > 0 { Exit::TasksFailed } else { Exit::Success })
 }
@@ -134,12 +136,29 @@ fn outlast<T>(location: &Location, mut act: impl FnMut() -> Result<T, Failure>) 
     }
 }
 
-/// What goes on after the fleet's end: it listens to signals, and answers whoever looks. Nothing in it is waited for: what
-/// still looks at the store, such as a dashboard's report, reads alone.
+/// What goes on beside the sweep, from its beginning to its end: it listens to signals, for which process 1 of a container has
+/// no default, and answers whoever looks. Nothing in it is waited for: what still looks at the store, such as a dashboard's
+/// report, reads alone.
 struct Background {
     runtime: Option<Runtime>,
     stage: Arc<Stage>,
-    _lookouts: (Option<Dashboard>, Option<Scaler>),
+}
+
+impl Background {
+    fn start() -> Result<Background, Failure> {
+        let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
+        let stage = Arc::new(Stage::default());
+        let interrupts = {
+            let _within = runtime.enter();
+            Interrupts::install().or_exit(Exit::Internal)?
+        };
+        runtime.spawn(interrupts.watch(Arc::clone(&stage)));
+        Ok(Background { runtime: Some(runtime), stage })
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it runs until it is dropped")
+    }
 }
 
 impl Drop for Background {
@@ -155,7 +174,7 @@ struct Entrances {
     fleet: Option<Gate>,
     dashboard: Option<Door>,
     scaler: Option<Gate>,
-    ops: Option<Ops>,
+    ops: Option<SocketAddr>,
 }
 
 impl Entrances {
@@ -164,23 +183,37 @@ impl Entrances {
             fleet: args.admission.gate()?,
             dashboard: args.admission.door()?,
             scaler: args.scaler.gate(&args.admission)?,
-            ops: args.ops_listen.map(Ops::bind).transpose()?,
+            ops: args.ops_listen,
         })
+    }
+
+    /// Whether all addresses can be had, but for what is `excused`. They are bound again when there is an output to write to.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for the first one that cannot.
+    fn are_free(&self, excused: impl Fn(&io::Error) -> bool) -> Result<(), Failure> {
+        let gates = [(&self.fleet, "--listen"), (&self.scaler, "--scaler-listen")];
+        let gates = gates.into_iter().filter_map(|(gate, flag)| Some((gate.as_ref()?.address(), flag)));
+        let door = self.dashboard.iter().map(|door| (door.address(), "--dashboard"));
+        let ops = self.ops.iter().map(|address| (*address, "--ops-listen"));
+        for (address, flag) in gates.chain(door).chain(ops) {
+            match TcpListener::bind(address) {
+                Err(error) if !excused(&error) => {
+                    return Err(anyhow::anyhow!("cannot listen on {address} for {flag}: {error}")).or_exit(Exit::Usage);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
 /// Refuses what is known to fail before anything is written.
 fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), Failure> {
-    for gate in [&entrances.fleet, &entrances.scaler].into_iter().flatten() {
-        match free_address(gate) {
-            // Whoever has it may be at work on this very output, and then the lock says it better.
-            Err(FleetError::Listen { error, .. }) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-            other => other?,
-        }
-    }
-    if let Some(door) = &entrances.dashboard {
-        door.bind()?;
-    }
+    entrances.are_free(|error| {
+        // Whoever has it may be at work on this very output, and then the lock says it better.
+        error.kind() == ErrorKind::AddrInUse
+    })?;
     if args.slots.count() == 0 && entrances.fleet.is_none() {
         let error = anyhow::anyhow!("with --slots 0 nobody would do the work: admit workers with --listen ADDR");
         return Err(error).or_exit(Exit::Usage);
@@ -197,12 +230,6 @@ fn refuse_what_cannot_run(args: &RunArgs, entrances: &Entrances) -> Result<(), F
         return Err(error).or_exit(Exit::Usage);
     }
     Ok(())
-}
-
-/// Whether a gate's address can be had.
-fn free_address(gate: &Gate) -> Result<(), FleetError> {
-    let address = gate.address();
-    TcpListener::bind(address).map(drop).map_err(|error| FleetError::Listen { address, error })
 }
 
 /// Opens the output of a sweep.
@@ -242,8 +269,10 @@ fn reading(settings: &[Setting], weights: &WeightFiles) -> Reading {
     Reading { settings, weights: weights.digests() }
 }
 
-/// Has the fleet compute what is not done yet. What comes with the summary listens to signals, and answers, as long as it
-/// lives.
+/// Who looks at a sweep from elsewhere, answered as long as these live.
+type Lookouts = (Option<Dashboard>, Option<Scaler>);
+
+/// Has the fleet compute what is not done yet.
 fn compute(
     args: &RunArgs,
     Entrances { fleet: gate, dashboard: door, scaler: scaler_gate, ops }: Entrances,
@@ -251,12 +280,10 @@ fn compute(
     store: &SharedStore,
     blobs: HashMap<String, Bytes>,
     tally: &Arc<Tally>,
-) -> Result<(Summary, Background), Failure> {
-    let runtime = Builder::new_multi_thread().enable_all().build().or_exit(Exit::Internal)?;
-    let stage = Arc::new(Stage::computing());
+    background: &Background,
+) -> Result<(Summary, Lookouts), Failure> {
     let (plan, record) = (Arc::clone(&sweep.plan), sweep.spec.record.clone());
-    let summary = runtime.block_on(async {
-        let interrupts = Interrupts::install().or_exit(Exit::Internal)?;
+    let computed = background.runtime().block_on(async {
         let source = Arc::new(PlanTasks::new(Arc::clone(&plan), record, blobs));
         let tally = Arc::clone(tally);
         let planner = PlanOrder::new(Arc::clone(&plan), move |task| !tally.is_to_do(task.index));
@@ -288,7 +315,8 @@ fn compute(
         if let Some(scaler) = &scaler {
             eprintln!("autoscalers are answered at {}", scaler.local_addr());
         }
-        if let Some(ops) = ops {
+        if let Some(address) = ops {
+            let ops = Ops::bind(address)?;
             eprintln!("operations at http://{}: /healthz /readyz /metrics", ops.local_addr());
             let (progress, roster) = (fleet.progress(), fleet.roster());
             ops.serve(Watched { progress, roster, meter: store.meter(), total })?;
@@ -310,7 +338,7 @@ fn compute(
             drain_fleet();
             drain_workers();
         });
-        tokio::spawn(interrupts.watch(Arc::clone(&stage), drain));
+        background.stage.compute(drain);
         let mut joined = pin!(fleet.join());
         let summary = tokio::select! {
             summary = &mut joined => summary.map_err(Failure::from),
@@ -330,14 +358,8 @@ fn compute(
         }
         summary.map(|summary| (summary, (dashboard, scaler)))
     });
-    stage.conclude();
-    match summary {
-        Ok((summary, lookouts)) => Ok((summary, Background { runtime: Some(runtime), stage, _lookouts: lookouts })),
-        Err(failure) => {
-            runtime.shutdown_background();
-            Err(failure)
-        }
-    }
+    background.stage.conclude();
+    computed
 }
 
 /// Writes the tables of what is stored.

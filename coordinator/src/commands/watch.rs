@@ -1,6 +1,6 @@
 //! `coordinator watch ADDR`: how far a running coordinator is, from elsewhere.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::Standing;
 use proto::v1::GetProgressRequest;
@@ -19,25 +19,29 @@ use crate::fleet::Progress;
 use crate::format;
 use crate::progress::{Reporter, describe};
 
-/// How often it is asked.
+/// How often it is asked. The answer waits as long, or for the end.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a coordinator that is being restarted is waited for.
+const RESTART: Duration = Duration::from_secs(120);
+
 /// Shows the progress until the sweep is done, as the coordinator itself would; a coordinator that is being restarted is waited
-/// for.
+/// for. Ends with the coordinator's exit code as far as it is known: [`Exit::TasksFailed`] if some tasks failed,
+/// [`Exit::Interrupted`] if it drained and went.
 ///
 /// # Errors
 /// With [`Exit::Usage`] for an address or credentials that are none, or are refused; with [`Exit::Output`] if nobody answers the
-/// first time.
+/// first time, or for two minutes later on.
 pub fn watch(args: &WatchArgs) -> Result<Exit, Failure> {
     let url = url(args);
     let connection = args.connection.connection(&url);
     let connection = connection.map_err(|error| anyhow::anyhow!("{url}: {error}")).or_exit(Exit::Usage)?;
     Builder::new_current_thread().enable_all().build().or_exit(Exit::Internal)?.block_on(async {
         let mut seat = Seat::at(connection);
-        let first = seat.ask().await.map_err(|status| refused(&url, &status))?;
+        let first = seat.ask(Duration::ZERO).await.map_err(|status| refused(&url, &status))?;
         if args.once {
             print(&format!("{}\n", line(&first)))?;
             return Ok(Exit::Success);
@@ -93,8 +97,10 @@ impl Seat {
         Seat { client: WatchClient::new(connection.endpoint.connect_lazy()), token: connection.token }
     }
 
-    async fn ask(&mut self) -> Result<Standing, Status> {
-        let mut request = Request::new(GetProgressRequest {});
+    /// Asks for an answer that waits so long, or for the end.
+    async fn ask(&mut self, wait: Duration) -> Result<Standing, Status> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let mut request = Request::new(GetProgressRequest { wait_ms });
         request.set_timeout(PATIENCE);
         if let Some(token) = &self.token {
             request.metadata_mut().insert(Token::HEADER, token.header());
@@ -109,10 +115,12 @@ impl Seat {
         let mut last = first;
         let (mut sender, receiver) = watch::channel(progress(&last));
         let mut reporter = Reporter::start(receiver, last.total, None, false);
-        let mut away = false;
-        loop {
-            tokio::time::sleep(INTERVAL).await;
-            match self.ask().await {
+        let mut away: Option<Instant> = None;
+        let exit = loop {
+            if ended(&last) >= last.total {
+                break if last.failed > 0 { Exit::TasksFailed } else { Exit::Success };
+            }
+            let status = match self.ask(INTERVAL).await {
                 Ok(now) => {
                     if (&now.sweep, now.total) != (&last.sweep, last.total) {
                         // Another coordinator, which has less left to do.
@@ -122,28 +130,35 @@ impl Seat {
                         (sender, reporter) = (next, Reporter::start(receiver, now.total, None, false));
                     }
                     sender.send_replace(progress(&now));
-                    (last, away) = (now, false);
+                    (last, away) = (now, None);
+                    continue;
                 }
-                Err(status) if status.code() == Code::Unauthenticated => return Err(refused(url, &status)),
-                Err(_) if ended(&last) >= last.total || last.draining => break,
-                Err(status) if !away => {
-                    away = true;
-                    let problem = describe_status(&status);
-                    eprintln!(
-                        "{url} does not answer ({problem}): the sweep has ended, or its coordinator is being restarted; it is \
-                         asked again"
-                    );
-                }
-                Err(_) => {}
+                Err(status) => status,
+            };
+            if status.code() == Code::Unauthenticated {
+                return Err(refused(url, &status));
             }
-            if ended(&last) >= last.total {
-                break;
+            if last.draining {
+                break Exit::Interrupted;
             }
-        }
+            let since = *away.get_or_insert_with(|| {
+                let problem = describe_status(&status);
+                eprintln!(
+                    "{url} does not answer ({problem}): the sweep has ended, or its coordinator is being restarted; it is asked \
+                     for another {}",
+                    format::duration(RESTART)
+                );
+                Instant::now()
+            });
+            if since.elapsed() >= RESTART {
+                return Err(refused(url, &status));
+            }
+            tokio::time::sleep(INTERVAL).await;
+        };
         drop(sender);
         reporter.finish().await;
         print(&format!("{}\n", line(&last)))?;
-        Ok(Exit::Success)
+        Ok(exit)
     }
 }
 

@@ -58,7 +58,7 @@ impl Board {
             progress,
             roster,
             report: watch::Sender::new(Arc::default()),
-            pace: Mutex::new(Pace::new()),
+            pace: Mutex::new(Pace::starting(0)),
             began: Instant::now(),
             looked: AtomicU64::new(0),
         }

@@ -67,7 +67,7 @@ impl Door {
     }
 
     /// Where it is to be.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 

@@ -1,5 +1,7 @@
 //! What lookers-on are told: a service of its own beside the workers', behind the same guard.
 
+use std::time::Duration;
+
 use proto::Standing;
 use proto::v1::watch_server::Watch;
 use proto::v1::{GetProgressRequest, GetProgressResponse};
@@ -7,6 +9,9 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use super::progress::Progress;
+
+/// How long a call is kept waiting at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What a fleet is about, for those who look on from elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +59,15 @@ impl Lookout {
 
 #[tonic::async_trait]
 impl Watch for Lookout {
-    async fn get_progress(&self, _: Request<GetProgressRequest>) -> Result<Response<GetProgressResponse>, Status> {
+    async fn get_progress(
+        &self,
+        request: Request<GetProgressRequest>,
+    ) -> Result<Response<GetProgressResponse>, Status> {
+        let wait = Duration::from_millis(request.into_inner().wait_ms).min(LONGEST_WAIT);
+        let mut progress = self.progress.clone();
+        let ended = async { while progress.changed().await.is_ok() {} };
+        // That the sweep goes on meanwhile is what is usual.
+        let _ = tokio::time::timeout(wait, ended).await;
         Ok(Response::new(self.standing().into()))
     }
 }
