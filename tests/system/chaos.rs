@@ -14,13 +14,13 @@ use hedgesweep_tests::{Background, Sandbox, table, texts, without_provenance};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
-/// Two hundred runs of a tenth of a second or so.
+/// Two hundred runs, of as many epochs as `EPOCHS` says.
 const SWEEP: &str = "\
 name: chaos
 preset: paper
 seeds: 50
 parameters:
-  training.epochs: {value: 100}
+  training.epochs: {value: EPOCHS}
   evaluation.validation_paths: {value: 50}
   evaluation.test_paths: {value: 50}
   market.xi: {values: [0.3, 0.7]}
@@ -31,6 +31,9 @@ compare: {baseline: adam, metrics: [test.loss]}
 ";
 
 const RUNS: usize = 200;
+
+/// So long a calm run takes at least: time enough for things to go wrong, on a fast machine too.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 /// Faults of a round, at least.
 const FAULTS: usize = 3;
@@ -185,12 +188,20 @@ pub(crate) fn stored(out: &Path) -> Vec<String> {
     parts.flat_map(|part| texts(&table(part.unwrap().path()), "run_id")).collect()
 }
 
+/// What comes out when nothing happens. The sweep is made as long as this machine needs it.
 fn calm(sandbox: &Sandbox) -> polars::prelude::DataFrame {
-    sandbox.write("chaos.yaml", SWEEP);
-    sandbox.coordinator(["--sweep", "chaos.yaml", "--out", "calm", "--quiet"]).expect_code(0);
-    let calm = table(sandbox.path("calm/runs.parquet"));
-    assert_eq!(calm.height(), RUNS);
-    without_provenance(&calm)
+    let mut epochs = 100;
+    loop {
+        sandbox.write("chaos.yaml", SWEEP.replace("EPOCHS", &epochs.to_string()));
+        let (out, began) = (format!("calm-{epochs}"), Instant::now());
+        sandbox.coordinator(["--sweep", "chaos.yaml", "--out", &out, "--quiet"]).expect_code(0);
+        if began.elapsed() >= LONG_ENOUGH {
+            let calm = table(sandbox.path(&format!("{out}/runs.parquet")));
+            assert_eq!(calm.height(), RUNS);
+            return without_provenance(&calm);
+        }
+        epochs *= 2;
+    }
 }
 
 /// What came out is what came out of the calm run; each run is stored, and once.
