@@ -74,6 +74,7 @@ impl Fleet<'_> {
                 &token,
                 &results,
                 &sweeps,
+                "--tmpfs=/tmp",
                 "--publish=127.0.0.1::9464",
                 "--env=RUST_LOG=coordinator=info",
             ],

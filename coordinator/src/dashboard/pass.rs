@@ -39,18 +39,15 @@ impl Pass {
 
     /// Whether a query or a form, as browsers encode them, has the token.
     pub(super) fn is_in_form(&self, form: &[u8]) -> bool {
-        let fields = form.split(|byte| *byte == b'&').filter_map(|field| {
-            let at = field.iter().position(|byte| *byte == b'=')?;
-            (&field[..at] == FIELD.as_bytes()).then(|| decoded(&field[at + 1..]))
-        });
-        fields.fold(false, |found, token| found | self.token.is(token.trim_ascii()))
+        tokens(form).fold(false, |found, token| found | self.token.is(token.trim_ascii()))
     }
 
-    /// The cookie to set for who has shown the token. Scripts cannot read it, and no other site's page has it sent.
+    /// The cookie to set for who has shown the token. Scripts cannot read it. Of other sites' pages, only links that are followed
+    /// have it sent (Lax): a link with the token, in a mail that a browser shows, has to lead to the page and not to the form.
     pub(super) fn cookie(&self) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
         format!(
-            "{}={}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Strict{secure}",
+            "{}={}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}",
             self.cookie_name,
             self.secret()
         )
@@ -65,6 +62,19 @@ impl Pass {
     fn secret(&self) -> String {
         blake3::Hash::from(self.token.derived(PURPOSE)).to_hex().to_string()
     }
+}
+
+/// Whether a query has a token, be it the right one or not.
+pub(super) fn has_token(query: &[u8]) -> bool {
+    tokens(query).next().is_some()
+}
+
+/// The tokens in a query or a form, as browsers encode them.
+fn tokens(form: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    form.split(|byte| *byte == b'&').filter_map(|field| {
+        let value = field.strip_prefix(FIELD.as_bytes())?.strip_prefix(b"=")?;
+        Some(decoded(value))
+    })
 }
 
 /// A value of a form: `+` is a blank, `%2B` a plus. What is no escape stays as it is.
@@ -115,13 +125,18 @@ mod tests {
         {
             assert!(!pass.is_in_form(form.as_bytes()), "{form}");
         }
+        for (query, has) in
+            [("token=", true), ("a=b&token=x", true), ("", false), ("token", false), ("tokens=x", false)]
+        {
+            assert_eq!(has_token(query.as_bytes()), has, "{query}");
+        }
     }
 
     #[test]
     fn the_cookie_stands_for_the_token_and_does_not_tell_it() {
         let pass = pass(80);
         let cookie = pass.cookie();
-        assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Secure") && !cookie.contains("s3cret"), "{cookie}");
+        assert!(cookie.ends_with("; HttpOnly; SameSite=Lax; Secure") && !cookie.contains("s3cret"), "{cookie}");
         let (own, _) = cookie.split_once(';').unwrap();
         assert!(shows(&pass, COOKIE, own) && shows(&pass, COOKIE, &format!("a=b; {own}; c=d")));
         assert!(!shows(&pass, COOKIE, &own[..own.len() - 1]) && !shows(&pass, COOKIE, "hedgesweep-80="));

@@ -18,7 +18,7 @@ use axum::routing::get;
 use super::board::Board;
 use super::door::Door;
 use super::doorway::{Doorway, Visitor};
-use super::pass::Pass;
+use super::pass::{self, Pass};
 use super::view;
 
 /// Says which report `/report` would be.
@@ -85,26 +85,30 @@ async fn admit(
     response
 }
 
-/// The request, if it may go on, or what is answered instead: a refusal, or, to who has just shown the token, the cookie.
+/// The request, if it may go on, or what is answered instead: a refusal, or, to who has just shown the token, the cookie and the
+/// address without the token.
 async fn checked(demands: &Demands, request: Request) -> Result<Request, Response> {
     if demands.local && !is_local(request.headers()) {
         let words = "ask for this machine by its own name, e.g. http://127.0.0.1 or http://localhost\n";
         return Err((StatusCode::FORBIDDEN, words).into_response());
     }
     let Some(pass) = &demands.pass else { return Ok(request) };
-    if pass.is_shown(request.headers()) {
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    let by_link = pass.is_in_form(query);
+    let is_shown = pass.is_shown(request.headers());
+    // The page is served under an address without a token alone: nobody reads it over a shoulder, and no history keeps it.
+    let is_link = request.uri().path() == "/" && pass::has_token(query);
+    if is_shown && !is_link {
         return Ok(request);
     }
-    let by_link = request.uri().query().is_some_and(|query| pass.is_in_form(query.as_bytes()));
     let is_form = request.method() == Method::POST;
     let form =
         if is_form { to_bytes(request.into_body(), LONGEST_FORM).await.unwrap_or_default() } else { Bytes::new() };
     let cookie = HeaderValue::from_str(&pass.cookie()).ok().filter(|_| by_link || pass.is_in_form(&form));
+    let home = HeaderValue::from_static("/");
     Err(match cookie {
-        // The address without the token: nobody reads it over a shoulder, and no history keeps it.
-        Some(cookie) => {
-            (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, HeaderValue::from_static("/"))]).into_response()
-        }
+        Some(cookie) => (StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, home)]).into_response(),
+        None if is_shown => (StatusCode::SEE_OTHER, [(LOCATION, home)]).into_response(),
         None => (
             StatusCode::UNAUTHORIZED,
             [(WWW_AUTHENTICATE, "Bearer"), (CONTENT_SECURITY_POLICY, view::FORM_POLICY)],

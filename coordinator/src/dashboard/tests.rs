@@ -94,11 +94,18 @@ async fn the_token_is_asked_for_once_and_then_a_cookie_stands_for_it() {
         let answer = ask(request).await;
         assert!(answer.starts_with("HTTP/1.1 303") && header(&answer, "location") == "/", "{answer}");
         let cookie = header(&answer, "set-cookie");
-        assert!(cookie.contains("HttpOnly; SameSite=Strict") && !cookie.contains("0123456789abcdef"), "{cookie}");
+        assert!(cookie.contains("HttpOnly; SameSite=Lax") && !cookie.contains("0123456789abcdef"), "{cookie}");
         let cookie = cookie.split(';').next().unwrap();
         let answer = ask(get("/", "localhost", &format!("Cookie: other=1; {cookie}\r\n"))).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("secret"), "{answer}");
         assert!(header(&answer, "content-security-policy").contains("form-action 'none'"), "{answer}");
+        // The link once more, or one with an older token, while there is the cookie: the address is without it again.
+        for (token, is_right) in [("0123456789abcdef%2B0", true), ("older", false)] {
+            let answer = ask(get(&format!("/?token={token}"), "localhost", &format!("Cookie: {cookie}\r\n"))).await;
+            assert!(answer.starts_with("HTTP/1.1 303") && header(&answer, "location") == "/", "{answer}");
+            assert_eq!(header(&answer, "set-cookie").starts_with(cookie), is_right, "{answer}");
+            assert_eq!(header(&answer, "set-cookie").is_empty(), !is_right, "{answer}");
+        }
         // The cookie lets one look from here alone.
         let answer = ask(get("/", "evil.example", &format!("Cookie: {cookie}\r\n"))).await;
         assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("secret"), "{answer}");
