@@ -163,9 +163,9 @@ def budget_problems(budget, cluster):
     owners = [resource for resource in cluster.resources if pod(resource) in cluster.selected(selector)]
     if not owners:
         yield "selects no pod"
-    # The disruption controller knows what share of a Job's pods there is no more than how many it is to have.
-    if any(owner["kind"] == "Job" for owner in owners) and not isinstance(budget["spec"].get("minAvailable"), int):
-        yield "of a Job's pods only a number of minAvailable can be said"
+    # A Job has no scale, so that maxUnavailable and shares allow no eviction at all, and minAvailable not that of the last pods.
+    if any(owner["kind"] == "Job" for owner in owners) and budget["spec"].get("minAvailable") != 0:
+        yield "keeps a Job's last pod where it is, and its node from being drained"
 
 
 def scaling_problems(scaled, cluster):

@@ -3,6 +3,7 @@
 //! Without kubectl, and `kubernetes-validate` in the Python that `HEDGESWEEP_PYTHON` names, these tests say that they are
 //! skipped.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -226,6 +227,17 @@ fn the_sweep_that_ships_with_the_manifests_is_the_one_of_the_readme() {
         text.split_once('\n').unwrap().1.to_owned()
     };
     assert_eq!(body("deploy/k8s/base/sweep.yaml"), body("sweeps/damping.yaml"));
+}
+
+#[test]
+fn a_batch_and_an_indexed_job_in_one_namespace_have_claims_of_their_own() {
+    let Some(manifests) = Manifests::here() else { return };
+    let claims = |overlay: &str| -> BTreeSet<String> {
+        let text = manifests.render(&format!("deploy/k8s/overlays/{overlay}"));
+        text.lines().filter_map(|line| line.trim().strip_prefix("claimName: ")).map(str::to_owned).collect()
+    };
+    let (batch, indexed) = (claims("batch"), claims("indexed"));
+    assert!((batch.len(), indexed.len()) == (1, 1) && batch.is_disjoint(&indexed), "{batch:?} and {indexed:?}");
 }
 
 /// Rendered resources, laid out in a sandbox as pods would find them.

@@ -311,6 +311,19 @@ fn what_is_submitted_to_slurm_gives_the_tables_of_one_run() {
 }
 
 #[test]
+fn an_array_that_was_submitted_is_named_even_if_the_merge_cannot_be() {
+    let sandbox = Sandbox::new();
+    let sbatch = "#!/bin/sh\ncase \"$*\" in *--dependency=*) exit 1 ;; *) echo 4711 ;; esac\n";
+    let sbatch = sandbox.write("bin/sbatch", sbatch);
+    std::fs::set_permissions(&sbatch, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap());
+    let mut submit = Command::new("bash");
+    submit.arg(deployed("slurm/submit")).args(["4", "same.yaml", "shards"]).env("PATH", path);
+    let submitted: Finished = submit.output().unwrap().into();
+    assert_eq!(submitted.expect_code(1).stdout, "shards: array job 4711, 0-3\n");
+}
+
+#[test]
 fn a_task_of_an_array_drains_when_slurm_ends_it_and_goes_on_when_it_is_requeued() {
     let sandbox = Sandbox::new();
     sandbox.write("same.yaml", SWEEP);
