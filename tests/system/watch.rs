@@ -41,7 +41,7 @@ fn a_watcher_sees_the_sweep_to_its_end_and_past_a_restart() {
     assert_eq!(line, "watched: 0 done before, 8 to do");
     first.signal("KILL");
     first.wait();
-    watcher.read_stderr_until(|line| line.contains("does not answer") && line.contains("asked again"));
+    watcher.read_stderr_until(|line| line.contains("does not answer") && line.contains("it is asked for another"));
     let (second, again) = coordinator(&sandbox, &address, &[]);
     assert_eq!(again, address);
     let url = format!("http://{address}");
