@@ -96,8 +96,7 @@ impl Layout {
         let mut bytes = 0;
         let mut lengths = [0_usize; 8];
         debug_assert!(self.parts.len() <= lengths.len(), "every part has its count");
-        let mut fields = Fields(encoded);
-        while let Some(field) = fields.next() {
+        for field in Fields(encoded) {
             let Field { number, content } = field?;
             let Some(place) = self.parts.iter().position(|part| part.number == number) else { continue };
             let Part { name, kind, .. } = &self.parts[place];

@@ -40,6 +40,7 @@ struct Octaves<const N: usize> {
 impl<const N: usize> Octaves<N> {
     /// With z no less than `begin`; keeps a NaN, in `tau`.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "lane by lane, of five vectors")]
     fn of(z: Vector<N>, begin: [f32; N]) -> Octaves<N> {
         let [mut rest, mut less, mut more] = [Vector::ZERO; 3];
         for lane in 0..N {
@@ -88,9 +89,9 @@ impl<const N: usize> Vector<N> {
     #[inline(always)]
     pub(crate) fn activate_gates(self, first: usize) -> Vector<N> {
         let mut begin = [SIGMOID_BEGIN; N];
-        for lane in 0..N {
+        for (lane, begin) in begin.iter_mut().enumerate() {
             if (first + lane) / LANES == TANH_GATE {
-                begin[lane] = -END;
+                *begin = -END;
             }
         }
         let octaves = Octaves::of(self, begin);
