@@ -159,7 +159,7 @@ pub struct CompareArgs {
 /// What to watch.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// Where the coordinator listens, e.g. 127.0.0.1:4750 or https://fleet.example:4750
+    /// Where the coordinator listens, e.g. 127.0.0.1:4750, or its URL
     #[arg(value_name = "ADDR")]
     pub address: String,
     /// Print one line and end

@@ -4,7 +4,7 @@ use proto::Reason;
 
 use super::message::Content;
 
-/// See the [module](self).
+/// What has come to what, since the coordinator began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Attempts that were begun: leases that were granted, backups among them.
