@@ -15,7 +15,7 @@ use crate::store::{Access, Store};
 /// The folder.
 const FOLDER: &str = "attempts";
 
-/// See the [module](self).
+/// What one coordinator leaves to the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Handover {
