@@ -32,7 +32,7 @@ fn measure(runs: u64, batch: u64, epochs: u32, config: &str) {
     println!("append {runs} in batches of {batch}: {total:.3} s, slowest {slowest:.3} s");
     drop(store);
     let begun = Instant::now();
-    let store = Store::open(&common::at(&place), &sweep, Access::Write).unwrap();
+    let mut store = Store::open(&common::at(&place), &sweep, Access::Write).unwrap();
     println!("open {}: {:.3} s; {}", store.index().len(), begun.elapsed().as_secs_f64(), status("VmHWM"));
     println!("set aside: {:?}", store.set_aside().first());
     let plan = common::Plan::of(0..runs);

@@ -84,7 +84,7 @@ fn what_was_appended_is_compacted_found_again_and_merged_into_the_same_bytes() {
     let folder = Folder::in_memory(Arc::clone(&objects));
     assert_eq!(folder.list(part::FOLDER).unwrap().len(), 10, "32 of the parts became two");
 
-    let store = open(&objects, Access::Write);
+    let mut store = open(&objects, Access::Write);
     assert_eq!(store.index().len() as u64, RUNS_STORED);
     let summary = store.merge(&Plan).unwrap();
     assert_eq!((summary.runs, summary.missing), (RUNS_STORED, 0));

@@ -1,5 +1,7 @@
 //! Compaction: sixteen parts of a level become one of the next, so that a long sweep is not a heap of small files.
 
+use std::time::{Duration, SystemTime};
+
 use engine::RunRecord;
 
 use crate::decode;
@@ -93,8 +95,9 @@ pub(crate) fn rewrite(store: &Store, slots: &[u32], target: u32) -> Result<(Part
     Ok((Part { name, size, rows: moves.len() as u64, footprint }, moves))
 }
 
-/// Removes what uploads that a crash cut short have left. Only for who holds the output alone.
-pub(crate) fn sweep_up_staging(folder: &Folder) {
+/// Removes what uploads that a crash cut short have left: all that was not written to for so long, which whoever holds the
+/// output alone need not wait for.
+pub(crate) fn sweep_up_staging(folder: &Folder, untouched: Duration) {
     if folder.is_remote() {
         // A bucket shows no halves; the pieces of broken uploads are for its lifecycle rule.
         return;
@@ -107,7 +110,14 @@ pub(crate) fn sweep_up_staging(folder: &Folder) {
             let staged = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(name, digits)| {
                 name.ends_with(".parquet") && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
             });
-            if staged && let Err(error) = std::fs::remove_file(entry.path()) {
+            let is_old = || {
+                let modified = entry.metadata().and_then(|metadata| metadata.modified());
+                let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+                untouched.is_zero() || age.is_some_and(|age| age >= untouched)
+            };
+            if staged
+                && is_old()
+                && let Err(error) = std::fs::remove_file(entry.path()) {
                 tracing::debug!(path = %entry.path().display(), %error, "a left-over file stays");
             }
         }

@@ -11,11 +11,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use object_store::ObjectStore;
 use object_store::path::Path as Key;
-use object_store::{GetResult, ObjectStore, ObjectStoreExt};
 
 use crate::part;
+use crate::pieces::Pieces;
 
 /// Bytes of parts in memory.
 const PARTS_BYTES: u64 = 32 << 20;
@@ -115,16 +115,16 @@ impl Copies {
         objects: &dyn ObjectStore,
         key: &str,
     ) -> Result<Option<Copy>, object_store::Error> {
-        let found = objects.get(&Key::from(key)).await?;
-        let size = found.meta.size;
+        let pieces = Pieces::of(objects, &Key::from(key)).await?;
+        let size = pieces.size();
         match kind(key) {
             Some(Kind::Part) if size <= PARTS_BYTES => {
-                let content = found.bytes().await?;
+                let content = pieces.all().await?;
                 self.keep_part(key, content.clone());
                 return Ok(Some(Copy::Memory(content)));
             }
             Some(Kind::Table) if size <= TABLE_BYTES => {
-                if let Some(file) = written(found).await? {
+                if let Some(file) = written(pieces).await? {
                     let file = Arc::new(Mutex::new(file));
                     self.held().tables.insert(key.to_owned(), (Arc::clone(&file), size));
                     return Ok(Some(Copy::Disk(file, size)));
@@ -175,10 +175,9 @@ impl Copies {
 }
 
 /// Writes an object into a file without a name; `None` if there is no room for it.
-async fn written(found: GetResult) -> Result<Option<File>, object_store::Error> {
-    let mut stream = found.into_stream();
+async fn written(mut pieces: Pieces<'_>) -> Result<Option<File>, object_store::Error> {
     let mut file = tempfile::tempfile();
-    while let Some(piece) = stream.try_next().await? {
+    while let Some(piece) = pieces.next().await? {
         file = file.and_then(|mut file| file.write_all(&piece).map(|()| file));
         if let Err(error) = &file {
             tracing::debug!(%error, "a table is not copied, and read where it is");
@@ -190,6 +189,7 @@ async fn written(found: GetResult) -> Result<Option<File>, object_store::Error> 
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
 
     use super::*;

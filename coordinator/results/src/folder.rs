@@ -1,6 +1,7 @@
 //! The one way to read and write where results are kept.
 
 use std::future::Future;
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use crate::bridge::Bridge;
 use crate::copies::Copies;
 use crate::error::StoreError;
 use crate::location::{Location, Place};
+use crate::pieces::{PIECE, Pieces};
 use crate::s3::{self, Service};
 use crate::upload::Upload;
 
@@ -113,6 +115,12 @@ impl Folder {
     /// Objects in memory, which several folders may share: a bucket for tests.
     #[cfg(test)]
     pub(crate) fn in_memory(objects: Arc<object_store::memory::InMemory>) -> Folder {
+        Folder::of(objects)
+    }
+
+    /// The same of any objects.
+    #[cfg(test)]
+    pub(crate) fn of(objects: Arc<dyn ObjectStore>) -> Folder {
         let location = "s3://bucket/sweep".parse().expect("a location");
         Folder::remote(objects, Service::for_tests(), &location).expect("a runtime")
     }
@@ -160,7 +168,7 @@ impl Folder {
 
     /// The whole of an object.
     pub(crate) fn read(&self, key: &str) -> Result<Bytes, StoreError> {
-        self.wait(key, |objects, key| async move { objects.get(&key).await?.bytes().await })
+        self.wait(key, |objects, key| async move { Pieces::of(&*objects, &key).await?.all().await })
     }
 
     /// A range of an object's bytes.
@@ -171,7 +179,16 @@ impl Folder {
         if let Some(copy) = self.copy(key)? {
             return copy.range(range).map_err(|error| StoreError::io(self.path(key), &error));
         }
-        self.wait(key, |objects, key| async move { objects.get_range(&key, range).await })
+        let get = |range| self.wait(key, |objects, key| async move { objects.get_range(&key, range).await });
+        let length = range.end - range.start;
+        if !self.is_remote() || length <= PIECE as u64 {
+            return get(range);
+        }
+        let mut content = Vec::with_capacity(length as usize);
+        for start in range.clone().step_by(PIECE) {
+            content.extend_from_slice(&get(start..range.end.min(start + PIECE as u64))?);
+        }
+        Ok(content.into())
     }
 
     /// The last `length` bytes of an object, or all of a shorter one.
@@ -203,14 +220,26 @@ impl Folder {
     /// Writes an object at once, over what is there.
     pub(crate) fn replace(&self, key: &str, content: impl Into<PutPayload>) -> Result<(), StoreError> {
         let content = content.into();
+        if self.is_for_pieces(&content) { self.send(key, &content) } else { self.replace_at_once(key, content) }
+    }
+
+    /// The same in one request.
+    pub(crate) fn replace_at_once(&self, key: &str, content: PutPayload) -> Result<(), StoreError> {
         self.wait(key, |objects, key| async move { objects.put(&key, content).await }).map(drop)?;
         self.forget_copy(key);
         Ok(())
     }
 
     /// Writes an object at once if there is none of the name; says whether there was none.
+    ///
+    /// Nothing keeps that condition for an object that goes to a bucket in pieces: that there is none is only looked at
+    /// first. The name of whatever may be so large has to stand for its content, as a digest or a random number does, so
+    /// that whoever else writes it then writes the same.
     pub(crate) fn create(&self, key: &str, content: impl Into<PutPayload>) -> Result<bool, StoreError> {
         let content = content.into();
+        if self.is_for_pieces(&content) {
+            return self.create_in_pieces(key, &content);
+        }
         self.wait(key, |objects, key| async move {
             match s3::put(&*objects, &key, content, PutMode::Create).await {
                 Ok(_) => Ok(true),
@@ -224,6 +253,33 @@ impl Folder {
     pub(crate) fn create_unique(&self, key: &str, content: &Bytes) -> Result<bool, StoreError> {
         // What is there may be our own: a request got through, and its answer did not.
         Ok(self.create(key, content.clone())? || self.read(key)? == *content)
+    }
+
+    fn create_in_pieces(&self, key: &str, content: &PutPayload) -> Result<bool, StoreError> {
+        let size = || self.wait(key, |objects, key| async move { objects.head(&key).await }).map(|meta| meta.size);
+        match size() {
+            Ok(_) => return Ok(false),
+            Err(StoreError::Missing { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        self.send(key, content).map(|()| true).or_else(|error| match size() {
+            // The last request got through, and its answer did not.
+            Ok(size) if size == content.content_length() as u64 => Ok(true),
+            _ => Err(error),
+        })
+    }
+
+    /// Whether an object is too large for one request to a bucket.
+    fn is_for_pieces(&self, content: &PutPayload) -> bool {
+        self.is_remote() && content.content_length() > PIECE
+    }
+
+    /// Writes an object in pieces.
+    fn send(&self, key: &str, content: &PutPayload) -> Result<(), StoreError> {
+        let mut upload = self.upload(key);
+        // Its own error says more than the writer's, and comes out in the end.
+        let _ = content.iter().try_for_each(|bytes| upload.write_all(bytes));
+        upload.finish()
     }
 
     /// Begins an object that appears all at once when it is finished.

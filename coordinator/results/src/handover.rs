@@ -86,7 +86,7 @@ impl Store {
                 others.push(object.key);
             }
         }
-        if self.access() == Access::Write && !others.is_empty() {
+        if self.is_alone() && !others.is_empty() {
             let own_now = self.hand_over(&inherited);
             // What stays is read again by the next one.
             if let Err(error) = own_now.and_then(|()| others.iter().try_for_each(|key| self.folder.delete(key))) {

@@ -56,6 +56,11 @@ impl Index {
         Index { wanted, ..Index::default() }
     }
 
+    /// An empty one that prefers the same rows.
+    pub(crate) fn emptied(&self) -> Index {
+        Index::preferring(self.wanted.clone())
+    }
+
     /// Number of runs of which something is stored, failures included.
     pub fn len(&self) -> usize {
         self.entries.len()

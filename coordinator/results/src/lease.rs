@@ -5,13 +5,15 @@
 //! lease is nobody's. A holder that was taken for dead learns of it with its next renewal.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures::future::try_join_all;
 use object_store::path::Path as Key;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::bridge::Bridge;
 use crate::error::StoreError;
@@ -32,10 +34,14 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Two renewals may fail before a lease is lost.
+    /// One renewal may fail, if the next one takes all the time that it may as well; a second one in a row may be one too
+    /// many.
     pub(crate) const USUAL: Terms =
         Terms { ttl: Duration::from_secs(30), renewal: Duration::from_secs(10), look: Duration::from_secs(1) };
 }
+
+/// So many leases are looked at in one go.
+const LOOKS: usize = 16;
 
 /// How long whoever gives a lease back waits for that: it ends by itself, too.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -85,9 +91,8 @@ impl Lease {
     /// Takes the lease in the object `key`, or says who holds it. Waits for as long as a lease lasts to see whether its
     /// holder lives.
     pub(crate) fn take(folder: &Folder, key: &str, terms: Terms) -> Result<Lease, StoreError> {
-        let (objects, bridge) = folder.objects();
-        let desk =
-            Desk { objects: Arc::clone(objects), key: Key::from(key), shown: folder.path(key).display().to_string() };
+        let (_, bridge) = folder.objects();
+        let desk = Desk::at(folder, key);
         let claim = Claim { holder: Holder::this_process(), token: format!("{:032x}", unique()), renewals: 0 };
         let taken = bridge.wait(desk.take(claim, terms));
         let (claim, etag) = taken.map_err(|refusal| refused(folder, key, refusal))?;
@@ -118,15 +123,67 @@ impl Drop for Lease {
 
 /// Makes sure that none of these leases is held: waits for as long as a lease lasts to see whether their holders live.
 pub(crate) fn none_is_held(folder: &Folder, keys: Vec<String>, terms: Terms) -> Result<(), StoreError> {
-    let (objects, bridge) = folder.objects();
-    bridge.wait(async {
-        for key in &keys {
-            let shown = folder.path(key).display().to_string();
-            let desk = Desk { objects: Arc::clone(objects), key: Key::from(key.as_str()), shown };
-            desk.await_end("", terms).await.map(drop).map_err(|refusal| refused(folder, key, refusal))?;
+    let (_, bridge) = folder.objects();
+    let desks: Vec<Desk> = keys.iter().map(|key| Desk::at(folder, key)).collect();
+    let free = bridge.wait(async {
+        let ended = await_ends(&desks, "", terms).await?;
+        let dead: Vec<_> = desks.iter().zip(ended).filter_map(|(desk, found)| Some((desk, found?))).collect();
+        for some in dead.chunks(LOOKS) {
+            try_join_all(some.iter().map(|(desk, found)| desk.bury(found))).await?;
         }
         Ok(())
-    })
+    });
+    free.map_err(|(key, refusal): (Key, Refusal)| refused(folder, key.as_ref(), refusal))
+}
+
+/// Waits until none of these leases is held but by who has this token, for all of them at once: returns what lies there
+/// then, `None` for nothing. Of one that somebody renews it tells at once.
+async fn await_ends(desks: &[Desk], own: &str, terms: Terms) -> Result<Vec<Option<Found>>, (Key, Refusal)> {
+    let is_free = |claim: &Claim| claim.token.is_empty() || claim.token == own;
+    let all: Vec<usize> = (0..desks.len()).collect();
+    let mut found = look(desks, &all).await?;
+    let mut held = all;
+    held.retain(|place| found[*place].as_ref().is_some_and(|found| !is_free(&found.claim)));
+    if let Some(Found { claim, .. }) = held.first().and_then(|place| found[*place].as_ref()) {
+        let (shown, holder) = (&desks[held[0]].shown, &claim.holder);
+        let others = if held.len() > 1 { format!(", and {} more locks", held.len() - 1) } else { String::new() };
+        tracing::warn!(
+            "{shown}: locked by {holder}{others}; waiting up to {:?} to see whether it is still at work",
+            terms.ttl
+        );
+    }
+    let began = Instant::now();
+    while !held.is_empty() {
+        tokio::time::sleep(terms.look).await;
+        // A lease is over when it is seen unchanged by a look that begins a whole lease after the first one.
+        let is_last = began.elapsed() >= terms.ttl;
+        let now = look(desks, &held).await?;
+        let mut still = Vec::new();
+        for (place, now) in held.into_iter().zip(now) {
+            match (now, &found[place]) {
+                (Some(now), Some(first)) if now.claim == first.claim && now.etag == first.etag => still.push(place),
+                (Some(now), _) if !is_free(&now.claim) => {
+                    return Err((desks[place].key.clone(), Refusal::Held(now.claim.holder)));
+                }
+                (ended, _) => found[place] = ended,
+            }
+        }
+        held = if is_last { Vec::new() } else { still };
+    }
+    Ok(found)
+}
+
+/// What lies at the places of some of the desks.
+async fn look(desks: &[Desk], places: &[usize]) -> Result<Vec<Option<Found>>, (Key, Refusal)> {
+    let mut found = Vec::with_capacity(places.len());
+    for some in places.chunks(LOOKS) {
+        let reads = some.iter().map(|place| async {
+            let desk = &desks[*place];
+            desk.read().await.map_err(|error| (desk.key.clone(), error.into()))
+        });
+        found.extend(try_join_all(reads).await?);
+    }
+    Ok(found)
 }
 
 fn refused(folder: &Folder, key: &str, refusal: Refusal) -> StoreError {
@@ -144,6 +201,11 @@ struct Desk {
 }
 
 impl Desk {
+    fn at(folder: &Folder, key: &str) -> Desk {
+        let (objects, _) = folder.objects();
+        Desk { objects: Arc::clone(objects), key: Key::from(key), shown: folder.path(key).display().to_string() }
+    }
+
     async fn take(&self, claim: Claim, terms: Terms) -> Result<(Claim, Option<String>), Refusal> {
         loop {
             match self.write(&claim, PutMode::Create).await {
@@ -151,7 +213,8 @@ impl Desk {
                 Err(Error::AlreadyExists { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            let Some(found) = self.await_end(&claim.token, terms).await? else { continue };
+            let ended = await_ends(std::slice::from_ref(self), &claim.token, terms).await.map_err(|(_, refusal)| refusal)?;
+            let Some(found) = ended.into_iter().flatten().next() else { continue };
             if found.claim.token == claim.token {
                 // A request got through, and its answer did not.
                 return Ok((claim, found.etag));
@@ -159,35 +222,33 @@ impl Desk {
             match self.write(&claim, update(found.etag)).await {
                 Ok(etag) => return Ok((claim, etag)),
                 // Somebody else was faster.
-                Err(Error::Precondition { .. }) => {}
+                Err(Error::Precondition { .. } | Error::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Waits until nobody holds the lease but who has this token: returns what lies there then, `None` for nothing. Who
-    /// renews it is told of at once.
-    async fn await_end(&self, own: &str, terms: Terms) -> Result<Option<Found>, Refusal> {
-        let Some(first) = self.read().await? else { return Ok(None) };
-        if first.claim.token.is_empty() || first.claim.token == own {
-            return Ok(Some(first));
+    /// Marks the lease of a dead holder as given back, so that nobody waits for it again.
+    async fn bury(&self, dead: &Found) -> Result<(), (Key, Refusal)> {
+        let Found { claim, etag: etag @ Some(_) } = dead else { return Ok(()) };
+        if claim.token.is_empty() {
+            return Ok(());
         }
-        let began = Instant::now();
-        tracing::warn!(
-            "{}: locked by {}; waiting up to {:?} to see whether it is still at work",
-            self.shown,
-            first.claim.holder,
-            terms.ttl
-        );
-        while began.elapsed() < terms.ttl {
-            tokio::time::sleep(terms.look).await;
-            match self.read().await? {
-                Some(now) if now.claim == first.claim && now.etag == first.etag => {}
-                Some(now) if !now.claim.token.is_empty() => return Err(Refusal::Held(now.claim.holder)),
-                ended => return Ok(ended),
+        let failed = |error: Error| (self.key.clone(), error.into());
+        // Should the holder live after all, it hears from whom it has lost the lease.
+        let ended = Claim { holder: Holder::this_process(), token: String::new(), renewals: claim.renewals + 1 };
+        match self.write(&ended, update(etag.clone())).await {
+            Ok(_) => {}
+            Err(error) if is_otherwise(&error) => {
+                // Somebody has ended it too, or it was renewed at the last moment.
+                let now = self.read().await.map_err(failed)?;
+                if let Some(now) = now.filter(|now| !now.claim.token.is_empty()) {
+                    return Err((self.key.clone(), Refusal::Held(now.claim.holder)));
+                }
             }
+            Err(error) => tracing::debug!(%error, "the lock of a dead holder stays as it is"),
         }
-        Ok(Some(first))
+        Ok(())
     }
 
     /// Renews the lease until it is given back or lost.
@@ -199,28 +260,60 @@ impl Desk {
         mut given_back: oneshot::Receiver<()>,
         loses: watch::Sender<Option<Holder>>,
     ) {
+        // However long a renewal takes, the next one comes when it would have come.
+        let mut ticks = tokio::time::interval_at(Instant::now() + terms.renewal, terms.renewal);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            let goes_on = tokio::time::timeout(terms.renewal, &mut given_back).await.is_err();
-            claim.renewals += 1;
-            let next = if goes_on { claim.clone() } else { Claim { token: String::new(), ..claim.clone() } };
-            match self.write(&next, update(etag.clone())).await {
-                Ok(new) => etag = new,
-                Err(Error::Precondition { .. } | Error::AlreadyExists { .. }) => match self.read().await {
-                    // A renewal got through whose answer did not: the next one goes by what is there.
-                    Ok(Some(found)) if found.claim.token == claim.token => etag = found.etag,
-                    // Somebody removed it: it is written again.
-                    Ok(None) => etag = None,
-                    Ok(Some(found)) => {
-                        loses.send_replace(Some(found.claim.holder));
-                        return;
-                    }
-                    Err(error) => tracing::debug!(%error, "whether the lock is still held is not known"),
-                },
-                // Whoever waits for it takes it over; if nobody does, the next renewal may succeed.
-                Err(error) => tracing::debug!(%error, "the lock could not be renewed"),
+            tokio::select! {
+                _ = &mut given_back => break,
+                _ = ticks.tick() => {}
             }
-            if !goes_on {
-                return;
+            claim.renewals += 1;
+            match tokio::time::timeout(terms.renewal / 2, self.renew(&claim, etag.clone())).await {
+                Ok(Ok(new)) => etag = new,
+                Ok(Err(Refusal::Held(holder))) => {
+                    loses.send_replace(Some(holder));
+                    return;
+                }
+                // Whoever waits for it takes it over; if nobody does, the next renewal may succeed.
+                Ok(Err(Refusal::Failed(error))) => tracing::debug!(%error, "the lock could not be renewed"),
+                Err(_) => tracing::debug!("the lock could not be renewed in time"),
+            }
+        }
+        self.give_back(&claim, etag).await;
+    }
+
+    /// Writes the lease anew over what has this ETag. Returns the ETag for the next time.
+    async fn renew(&self, claim: &Claim, etag: Option<String>) -> Result<Option<String>, Refusal> {
+        match self.write(claim, update(etag)).await {
+            Ok(new) => Ok(new),
+            Err(error) if is_otherwise(&error) => match self.read().await? {
+                // A renewal got through whose answer did not: the next one goes by what is there.
+                Some(found) if found.claim.token == claim.token => Ok(found.etag),
+                Some(found) => Err(Refusal::Held(found.claim.holder)),
+                // Somebody removed it: it is written again.
+                None => Ok(None),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives the lease back, if it is still one's own.
+    async fn give_back(&self, claim: &Claim, mut etag: Option<String>) {
+        let ended = Claim { token: String::new(), renewals: claim.renewals + 1, ..claim.clone() };
+        // The second time if the last renewal got through and its answer did not.
+        for _ in 0..2 {
+            match self.write(&ended, update(etag)).await {
+                Ok(_) => return,
+                Err(error) if is_otherwise(&error) => match self.read().await {
+                    Ok(Some(found)) if found.claim.token == claim.token => etag = found.etag,
+                    // It was given back by a request whose answer was lost, or somebody else has it.
+                    _ => return,
+                },
+                Err(error) => {
+                    tracing::debug!(%error, "a lock could not be given back; it ends by itself");
+                    return;
+                }
             }
         }
     }
@@ -245,6 +338,11 @@ impl Desk {
     }
 }
 
+/// Whether a conditional write has found something else than it asked for, or nothing.
+fn is_otherwise(error: &Error) -> bool {
+    matches!(error, Error::Precondition { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. })
+}
+
 /// Over what has this ETag; creates the object if there was none.
 fn update(etag: Option<String>) -> PutMode {
     match etag {
@@ -254,78 +352,4 @@ fn update(etag: Option<String>) -> PutMode {
 }
 
 #[cfg(test)]
-mod tests {
-    use object_store::memory::InMemory;
-
-    use super::*;
-
-    const KEY: &str = "locks/sweep.json";
-
-    /// Time enough for every test, renewals one after the other.
-    const BRISK: Terms =
-        Terms { ttl: Duration::from_secs(600), renewal: Duration::from_millis(2), look: Duration::from_millis(1) };
-
-    /// A lease of whose holder nothing is heard any more is over at once.
-    const OVER: Terms = Terms { ttl: Duration::from_millis(20), renewal: Duration::from_secs(600), ..BRISK };
-
-    fn folder(objects: &Arc<InMemory>) -> Folder {
-        Folder::in_memory(Arc::clone(objects))
-    }
-
-    fn claim(folder: &Folder) -> Claim {
-        serde_json::from_slice(&folder.read(KEY).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn who_comes_while_it_is_renewed_hears_who_holds_it() {
-        let objects = Arc::default();
-        let (first, second) = (folder(&objects), folder(&objects));
-        let held = Lease::take(&first, KEY, BRISK).unwrap();
-        let error = Lease::take(&second, KEY, BRISK).unwrap_err();
-        let StoreError::Locked { holder, .. } = error else { panic!("{error}") };
-        assert_eq!(holder.pid, std::process::id());
-        let error = none_is_held(&second, vec![KEY.to_owned()], BRISK).unwrap_err();
-        assert!(matches!(error, StoreError::Locked { .. }), "{error}");
-        drop(held);
-        assert_eq!(claim(&first).token, "", "it was given back");
-        none_is_held(&second, vec![KEY.to_owned()], BRISK).unwrap();
-        drop(Lease::take(&second, KEY, BRISK).unwrap());
-    }
-
-    #[test]
-    fn a_lease_that_nobody_renews_is_taken_over_and_its_holder_hears_of_it() {
-        let objects = Arc::default();
-        let (first, second) = (folder(&objects), folder(&objects));
-        let sleepy = Terms { renewal: Duration::from_millis(100), ..BRISK };
-        let crashed = Lease::take(&first, KEY, sleepy).unwrap();
-        let mut lost = crashed.lost();
-        // Somebody overwrites it, as if a whole lease had passed between two renewals.
-        let taken = Claim { token: "another".to_owned(), ..Claim::default() };
-        second.replace(KEY, serde_json::to_string(&taken).unwrap()).unwrap();
-        first.objects().1.wait(async { lost.wait_for(Option::is_some).await.map(drop) }).unwrap();
-        let _over = Lease::take(&second, KEY, OVER).unwrap();
-        let before = claim(&second);
-        drop(crashed);
-        assert_eq!(claim(&second), before, "whoever has lost it does not give it back");
-    }
-
-    #[test]
-    fn a_lock_that_cannot_be_read_is_waited_for_like_any_other() {
-        let objects = Arc::default();
-        let folder = folder(&objects);
-        folder.replace(KEY, "nonsense").unwrap();
-        drop(Lease::take(&folder, KEY, OVER).unwrap());
-    }
-
-    #[test]
-    fn a_lock_that_somebody_removes_is_written_again() {
-        let objects = Arc::default();
-        let folder = folder(&objects);
-        let held = Lease::take(&folder, KEY, BRISK).unwrap();
-        folder.delete(KEY).unwrap();
-        while matches!(folder.read(KEY), Err(StoreError::Missing { .. })) {
-            std::thread::yield_now();
-        }
-        assert!(held.lost().borrow().is_none());
-    }
-}
+mod tests;

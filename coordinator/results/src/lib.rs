@@ -44,6 +44,7 @@ mod lock;
 mod merge;
 mod parquet;
 mod part;
+mod pieces;
 mod plan_table;
 mod s3;
 mod schema;

@@ -75,18 +75,25 @@ pub(crate) enum Lock {
     },
     /// An object that is renewed.
     Lease(Lease),
+    /// None: the file system has no locks, and nobody knows who else is at work.
+    Absent,
 }
 
 impl Lock {
     /// Who has taken the lock over, once somebody has: no kernel lets that happen.
     pub(crate) fn lost(&self) -> Option<watch::Receiver<Option<Holder>>> {
         match self {
-            Lock::Kernel { .. } => None,
+            Lock::Kernel { .. } | Lock::Absent => None,
             Lock::Lease(lease) => Some(lease.lost()),
         }
     }
 
-    /// Takes the kernel's lock on the file in `path`, or says who holds it.
+    /// Whether it keeps anybody out.
+    pub(crate) fn excludes(&self) -> bool {
+        !matches!(self, Lock::Absent)
+    }
+
+    /// Takes the kernel's lock on the file in `path`, or says who holds it. There is none on a file system without locks.
     pub(crate) fn take(path: &Path, mode: Mode) -> Result<Lock, StoreError> {
         let failed = |error: std::io::Error| StoreError::io(path, &error);
         let mut file =
@@ -95,23 +102,24 @@ impl Lock {
             Mode::Exclusive => file.try_lock(),
             Mode::Shared => file.try_lock_shared(),
         };
-        match attempt {
-            Ok(()) => {}
+        let excludes = match attempt {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Locked { path: path.to_owned(), holder: read_holder(&mut file) });
             }
             Err(TryLockError::Error(error)) if is_without_locks(&error) => {
                 let path = path.display();
                 tracing::warn!(%path, %error, "no locks on this file system: see to it that no two coordinators compute the same");
+                false
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        };
         let holder = serde_json::to_string(&Holder::this_process()).expect("a holder is plain data");
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(failed)?;
-        Ok(Lock::Kernel { _file: file })
+        Ok(if excludes { Lock::Kernel { _file: file } } else { Lock::Absent })
     }
 }
 

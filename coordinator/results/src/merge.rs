@@ -37,6 +37,8 @@ pub const SAMPLES: &str = "samples.parquet";
 
 /// Bytes of results in a window, and again in the cache.
 const WINDOW_BYTES: u64 = 16 << 20;
+/// How often the tables are written, at most, until no part has vanished meanwhile.
+const MERGES: u32 = 4;
 /// Runs in a window: labels and places take memory as well.
 const WINDOW_RUNS: usize = 16_384;
 
@@ -93,9 +95,23 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if a part turns out damaged now: it is renamed to `….damaged`, so that the next start
-    /// computes its runs again.
-    pub fn merge(&self, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
+    /// computes its runs again. [`StoreError::Missing`] if a part has vanished, and what was in it is nowhere else.
+    pub fn merge(&mut self, plan: &dyn PlanTable) -> Result<MergeSummary, StoreError> {
         self.allow_merging()?;
+        for _ in 1..MERGES {
+            match self.merge_to(&self.folder, plan, Extent::WHOLE) {
+                Err(error @ StoreError::Missing { .. }) => {
+                    // Where there are no locks, or they were lost, somebody else may compact parts.
+                    let runs = self.index().len();
+                    self.load()?;
+                    if self.index().len() < runs {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "the tables are written again from the parts that are there now");
+                }
+                ended => return ended,
+            }
+        }
         self.merge_to(&self.folder, plan, Extent::WHOLE)
     }
 

@@ -24,8 +24,9 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Waits between tries grow up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// A request that takes longer has failed.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A request that takes longer has failed, its body included, which is a [`PIECE`](crate::pieces::PIECE) at most: a line
+/// has to carry a megabit a second and a little more.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longer messages of a server are cut.
 const MESSAGE_CHARS: usize = 300;

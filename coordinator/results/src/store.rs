@@ -1,6 +1,7 @@
 //! The store: the durable state of a sweep.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::RunRecord;
 use tokio::sync::watch;
@@ -20,6 +21,9 @@ use crate::part::{self, Part, PartName, ShardName, Trust};
 
 /// How many parts are stored before compacting is tried again that has failed, for want of space perhaps.
 const REST_PARTS: u32 = 64;
+
+/// Where there are no locks, whoever writes a part or a table does not leave it alone for so long.
+const UNTOUCHED: Duration = Duration::from_secs(3600);
 
 /// What results are opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +108,7 @@ pub struct Store {
     set_aside: Vec<SetAside>,
     /// After compacting has failed, how many parts are to come before it is tried again: results come first.
     compacting_rests: u32,
-    /// For a shard, the first slot of its own parts: it compacts no other's.
+    /// For who may not be alone, the first slot of its own parts: it compacts no other's.
     own_parts: usize,
     locks: Vec<Lock>,
 }
@@ -132,14 +136,21 @@ impl Store {
         // Before the lock, since which sweep an output holds is no matter of who is at work on it.
         refuse_other_sweep(&folder, sweep)?;
         let locks = take_locks(&folder, access)?;
+        Store::open_locked(folder, sweep, access, locks)
+    }
+
+    /// The same for who holds these locks.
+    pub(crate) fn open_locked(
+        folder: Folder,
+        sweep: &SweepIdentity,
+        access: Access,
+        locks: Vec<Lock>,
+    ) -> Result<Store, StoreError> {
         if access != Access::Read {
             // Two coordinators of different sweeps may have found the output empty at once.
             refuse_other_sweep(&folder, sweep)?;
             identity::claim(&folder, sweep)?;
             refuse_other_sweep(&folder, sweep)?;
-        }
-        if access == Access::Write {
-            compact::sweep_up_staging(&folder);
         }
         let mut store = Store {
             folder,
@@ -152,11 +163,18 @@ impl Store {
             own_parts: 0,
             locks,
         };
-        store.load()?;
-        if let Access::Shard { .. } = access {
-            store.own_parts = store.parts.len();
+        if access == Access::Write {
+            let untouched = if store.is_alone() { Duration::ZERO } else { UNTOUCHED };
+            compact::sweep_up_staging(&store.folder, untouched);
         }
+        store.load()?;
         Ok(store)
+    }
+
+    /// Whether nobody else writes, as far as locks tell.
+    pub(crate) fn is_alone(&self) -> bool {
+        let excludes = self.locks.iter().all(Lock::excludes) && self.custody().lost_to().is_none();
+        self.access == Access::Write && excludes
     }
 
     /// Whoever has it hears when the lock is lost.
@@ -282,8 +300,10 @@ impl Store {
         self.folder.delete_all(&old)
     }
 
-    /// Finds the parts and enters their rows.
-    fn load(&mut self) -> Result<(), StoreError> {
+    /// Finds the parts and enters their rows; what was known of them before is forgotten.
+    pub(crate) fn load(&mut self) -> Result<(), StoreError> {
+        (self.parts, self.index) = (Vec::new(), self.index.emptied());
+        self.set_aside.clear();
         let Found { parts, replaced, set_aside } = load::load(&self.folder, self.access.shard_name())?;
         for (key, reason) in set_aside {
             let path = self.folder.path(&key);
@@ -297,7 +317,8 @@ impl Store {
             }
             self.parts.push(Some(part));
         }
-        if self.access == Access::Write {
+        self.own_parts = if self.is_alone() { 0 } else { self.parts.len() };
+        if self.is_alone() {
             // A crash has cut their compaction short.
             self.folder.delete_all(&replaced.iter().map(PartName::key).collect::<Vec<_>>())?;
         }

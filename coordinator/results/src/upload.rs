@@ -4,6 +4,7 @@ use object_store::{MultipartUpload, ObjectStoreExt};
 
 use crate::error::StoreError;
 use crate::folder::Folder;
+use crate::pieces::PIECE;
 
 /// An object in the making: nothing is to be seen of it before [`Upload::finish`], and nothing stays if it is dropped.
 ///
@@ -17,9 +18,6 @@ pub(crate) struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    /// Bytes that are collected before they are sent off; S3 wants no less than 5 MiB.
-    const CHUNK: usize = 8 << 20;
-
     pub(crate) fn new(folder: &'a Folder, key: &str) -> Upload<'a> {
         Upload { folder, key: key.to_owned(), pieces: None, buffer: Vec::new(), failure: None }
     }
@@ -49,7 +47,7 @@ impl<'a> Upload<'a> {
 
     fn publish(&mut self) -> Result<(), StoreError> {
         if self.pieces.is_none() {
-            return self.folder.replace(&self.key, std::mem::take(&mut self.buffer));
+            return self.folder.replace_at_once(&self.key, std::mem::take(&mut self.buffer).into());
         }
         if !self.buffer.is_empty() {
             self.send()?;
@@ -57,7 +55,9 @@ impl<'a> Upload<'a> {
         let Some(pieces) = &mut self.pieces else { return Ok(()) };
         let complete = pieces.complete();
         let (_, bridge) = self.folder.objects();
-        bridge.wait(complete).map(drop).map_err(|error| self.folder.error(&self.key, &error))
+        bridge.wait(complete).map_err(|error| self.folder.error(&self.key, &error))?;
+        self.pieces = None;
+        Ok(())
     }
 
     fn send(&mut self) -> Result<(), StoreError> {
@@ -81,18 +81,31 @@ impl<'a> Upload<'a> {
     }
 }
 
+/// One of several uploads may be dropped because another has failed; a bucket would keep, and charge for, its pieces.
+impl Drop for Upload<'_> {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
 impl std::io::Write for Upload<'_> {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         if self.failure.is_some() {
             return Err(std::io::Error::other("an earlier write failed"));
         }
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= Upload::CHUNK
-            && let Err(error) = self.send()
-        {
-            let message = error.to_string();
-            self.failure = Some(error);
-            return Err(std::io::Error::other(message));
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            // S3 wants no piece but the last to be less than 5 MiB.
+            let (now, later) = rest.split_at(rest.len().min(PIECE - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            rest = later;
+            if self.buffer.len() == PIECE
+                && let Err(error) = self.send()
+            {
+                let message = error.to_string();
+                self.failure = Some(error);
+                return Err(std::io::Error::other(message));
+            }
         }
         Ok(bytes.len())
     }
@@ -114,7 +127,7 @@ mod tests {
     fn it_appears_when_it_is_finished_and_not_before() {
         let place = tempfile::tempdir().unwrap();
         let folder = Folder::open(&Location::folder(place.path())).unwrap();
-        for length in [1, Upload::CHUNK, Upload::CHUNK + 1] {
+        for length in [1, PIECE, PIECE + 1, 3 * PIECE] {
             let name = format!("table-{length}");
             let mut upload = folder.upload(&name);
             upload.write_all(&vec![7; length]).unwrap();
@@ -123,7 +136,7 @@ mod tests {
             assert_eq!(folder.size(&name).unwrap(), length as u64);
             std::fs::remove_file(place.path().join(&name)).unwrap();
         }
-        for length in [1, Upload::CHUNK + 1] {
+        for length in [1, PIECE + 1] {
             let mut upload = folder.upload("given-up");
             upload.write_all(&vec![7; length]).unwrap();
             upload.fail(StoreError::Missing { path: PathBuf::new() });

@@ -21,7 +21,7 @@ fn merged(batches: &[Vec<RunRecord>], plan: &Plan) -> (Vec<Option<Vec<u8>>>, res
         store.append(batch).unwrap();
     }
     drop(store);
-    let store = Store::open(&at(&place), &sweep("a"), Access::Write).unwrap();
+    let mut store = Store::open(&at(&place), &sweep("a"), Access::Write).unwrap();
     assert_eq!(store.set_aside(), []);
     let summary = store.merge(plan).unwrap();
     let bytes = TABLES.iter().map(|name| fs::read(place.path().join("out").join(name)).ok()).collect();

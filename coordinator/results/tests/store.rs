@@ -368,7 +368,7 @@ fn sixteen_parts_become_one_and_nothing_is_lost() {
     let before = table(place.path(), results::CURVES);
     drop(store);
     // Compacted parts are sealed as they stream by.
-    let store = open(&place, Access::Write);
+    let mut store = open(&place, Access::Write);
     assert_eq!(store.set_aside(), []);
     assert_eq!(store.index().len(), 101);
     assert_eq!(store.index().get(id(50)).unwrap().status, Status::Ok);
@@ -404,7 +404,7 @@ fn a_crash_between_the_two_halves_of_a_compaction_does_no_harm() {
     fs::write(place.path().join("out/parts/half.parquet#1"), "staged").unwrap();
     assert_eq!(open(&place, Access::Read).index().len(), 16);
     assert_eq!(parts(&place).len(), 14);
-    let store = open(&place, Access::Write);
+    let mut store = open(&place, Access::Write);
     assert_eq!(store.index().len(), 16);
     assert_eq!(parts(&place).len(), 1, "the next writer finishes it");
     let summary = store.merge(&common::Plan::of(0..16)).unwrap();

@@ -363,7 +363,7 @@ fn compute(
 }
 
 /// Writes the tables of what is stored.
-fn merge(store: &Store, plan: &Plan) -> Result<MergeSummary, Failure> {
+fn merge(store: &mut Store, plan: &Plan) -> Result<MergeSummary, Failure> {
     Ok(store.merge(&PlanRows::new(plan))?)
 }
 
