@@ -64,7 +64,7 @@ prop_compose! {
 fn lease() -> impl Strategy<Value = Lease> {
     let granted = (overrides(), vec(task(), 1..4), record())
         .prop_map(|(base, tasks, record)| Lease::Granted(Grant { preset: Preset::Paper, base, tasks, record }));
-    prop_oneof![Just(Lease::Nothing), Just(Lease::Finished), granted]
+    prop_oneof![Just(Lease::Nothing), Just(Lease::Finished), Just(Lease::Draining), granted]
 }
 
 prop_compose! {
@@ -156,8 +156,8 @@ proptest! {
     }
 
     #[test]
-    fn orders_come_back(cancel in vec(run_id(), 0..5), drain: bool, millis in 1_u64..1_000_000) {
-        let orders = Orders { cancel, drain, next: Duration::from_millis(millis) };
+    fn orders_come_back(cancel in vec(run_id(), 0..5), drain: bool, finished: bool, millis in 1_u64..1_000_000) {
+        let orders = Orders { cancel, drain, finished, next: Duration::from_millis(millis) };
         prop_assert_eq!(Orders::try_from(travel(v1::HeartbeatResponse::from(orders.clone()))), Ok(orders));
     }
 

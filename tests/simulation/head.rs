@@ -434,13 +434,14 @@ fn ready(awaited: &mut Awaited) -> Option<Result<Answer, Status>> {
                 Some(Ok(Answer::Leased(Lease::Granted(grant))))
             }
             Ok(LeaseReply::Finished) => Some(Ok(Answer::Leased(Lease::Finished))),
+            Ok(LeaseReply::Draining) => Some(Ok(Answer::Leased(Lease::Draining))),
             Ok(LeaseReply::Unknown(unknown)) => Some(Err(Status::not_found(unknown.to_string()))),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Closed) => ended(),
         },
         Awaited::Ordered(answer) => match answer.try_recv() {
-            Ok(Ok(Directives { cancel, drain, .. })) => {
-                Some(Ok(Answer::Ordered(Orders { cancel, drain, next: HEARTBEAT })))
+            Ok(Ok(Directives { cancel, drain, finished, .. })) => {
+                Some(Ok(Answer::Ordered(Orders { cancel, drain, finished, next: HEARTBEAT })))
             }
             Ok(Err(unknown)) => Some(Err(Status::not_found(unknown.to_string()))),
             Err(TryRecvError::Empty) => None,

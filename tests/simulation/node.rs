@@ -38,7 +38,7 @@ pub(crate) struct Process {
     clerk: Arc<Clerk>,
     identity: Identity,
     pub(crate) began: u64,
-    /// It has heard that there will be no more tasks.
+    /// It has heard that the sweep is over.
     pub(crate) told: bool,
     idle_slots: usize,
     runs: BTreeMap<u64, Run>,
@@ -172,7 +172,7 @@ impl World {
             self.trace.line(now, format_args!("worker {node} hears {number}: {what}"));
             process.told |= match &answer {
                 Ok(Answer::Leased(lease)) => matches!(lease, proto::Lease::Finished),
-                Ok(Answer::Ordered(orders)) => orders.drain,
+                Ok(Answer::Ordered(orders)) => orders.finished,
                 _ => false,
             };
             process.session.answered(Duration::from_millis(now - process.began), number, answer);
@@ -335,7 +335,7 @@ fn describe(answer: &Answer) -> String {
         Answer::Leased(other) => format!("{other:?}"),
         Answer::Ordered(orders) => {
             let cancel: Vec<u64> = orders.cancel.iter().map(|run_id| index_of(*run_id)).collect();
-            format!("cancel {cancel:?}, drain {}", orders.drain)
+            format!("cancel {cancel:?}, drain {}, finished {}", orders.drain, orders.finished)
         }
         Answer::Acknowledged(verdicts) => {
             let verdicts: Vec<_> = verdicts.iter().flatten().map(|one| (index_of(one.run_id), one.verdict)).collect();

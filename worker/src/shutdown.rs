@@ -31,11 +31,6 @@ impl ShutdownHandle {
         self.raise(Level::Stop);
     }
 
-    /// Whether the agent was asked to go.
-    pub fn is_draining(&self) -> bool {
-        *self.0.borrow() >= Level::Drain
-    }
-
     fn raise(&self, level: Level) {
         self.0.send_if_modified(|current| {
             let higher = level > *current;

@@ -193,10 +193,17 @@ async fn a_coordinator_that_drains_gets_back_what_waits() {
     });
     coordinator.until(|books| !books.reports.is_empty()).await;
     open.send(()).unwrap();
-    let summary = ended(agent).await.unwrap();
-    assert_eq!(summary, AgentSummary { ok: 1, handed_back: 1, ..AgentSummary::default() });
+    coordinator.until(|books| books.reports.len() == 2).await;
+    coordinator.heartbeats(3).await;
     assert_eq!(failure_of(&coordinator, queued).message, "the coordinator drains");
     assert_eq!(coordinator.books().tasks.len(), 4, "no more were taken");
+    // Another coordinator has the others done.
+    coordinator.change(|books| {
+        books.tasks.clear();
+        books.finished = true;
+    });
+    let summary = ended(agent).await.unwrap();
+    assert_eq!(summary, AgentSummary { ok: 1, handed_back: 1, ..AgentSummary::default() });
 }
 
 #[tokio::test]
@@ -237,7 +244,7 @@ async fn a_worker_that_is_told_to_go_hands_back_and_ends() {
     coordinator.until(|books| books.heartbeats.last().is_some_and(|last| last.held.len() == 2)).await;
     handle.drain();
     let summary = ended(agent).await.unwrap();
-    assert_eq!(summary, AgentSummary { handed_back: 2, ..AgentSummary::default() });
+    assert_eq!(summary, AgentSummary { handed_back: 2, left_early: true, ..AgentSummary::default() });
     assert_eq!(coordinator.books().reports.len(), 2);
 }
 
@@ -251,7 +258,7 @@ async fn a_run_that_does_not_end_is_left_behind() {
     coordinator.until(|books| books.heartbeats.last().is_some_and(|last| last.held.len() == 1)).await;
     handle.drain();
     let summary = ended(agent).await.unwrap();
-    assert_eq!(summary, AgentSummary { handed_back: 1, ..AgentSummary::default() });
+    assert_eq!(summary, AgentSummary { handed_back: 1, left_early: true, ..AgentSummary::default() });
     drop(open);
 }
 

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Preset;
-use engine::record::{Provenance, Record};
-use proto::{Acknowledgement, Failure, Grant, Lease, Orders, Outcome, Reason, Verdict, Welcome};
+use engine::metrics::Metrics;
+use engine::record::{Provenance, Record, RunOutput};
+use proto::{
+    Acknowledgement, Assembler, Failure, Grant, Lease, Orders, Outcome, Reason, Report, TaskGrant, Verdict, Welcome,
+};
 use support::tasks;
 use tonic::Status;
 use worker::agent::session::{Answer, Call, Request};
@@ -31,10 +34,14 @@ impl World {
     /// A worker that has joined, and whose call for tasks waits.
     fn joined(options: AgentOptions, task_timeout: Option<Duration>) -> World {
         let mut world = World::new(options);
+        world.join(task_timeout);
+        world
+    }
+
+    fn join(&mut self, task_timeout: Option<Duration>) {
         let welcome =
             Welcome { worker_id: WORKER, heartbeat_interval: HEARTBEAT, max_batch_bytes: 1 << 20, task_timeout };
-        world.answer(|request| matches!(request, Request::Join(_)), Ok(Answer::Joined(welcome)));
-        world
+        self.answer(|request| matches!(request, Request::Join(_)), Ok(Answer::Joined(welcome)));
     }
 
     fn new(options: AgentOptions) -> World {
@@ -70,9 +77,9 @@ impl World {
             assert!(due > self.now || !self.calls.is_empty() || self.session.ended().is_some(), "it goes on");
             self.now = due.max(self.now);
             self.step();
-            while alive && self.has(|request| matches!(request, Request::Heartbeat(_))) {
-                let orders = Orders { cancel: Vec::new(), drain: false, next: HEARTBEAT };
-                self.answer(|request| matches!(request, Request::Heartbeat(_)), Ok(Answer::Ordered(orders)));
+            while alive && self.has(is_heartbeat) {
+                let orders = Orders { cancel: Vec::new(), drain: false, finished: false, next: HEARTBEAT };
+                self.answer(is_heartbeat, Ok(Answer::Ordered(orders)));
             }
         }
         self.now = self.now.max(until);
@@ -86,12 +93,12 @@ impl World {
     }
 
     fn leased(&mut self, count: u64) {
-        let grant = Grant {
-            preset: Preset::Paper,
-            base: Vec::new(),
-            tasks: tasks(0..count),
-            record: Record { curves: false, samples: None },
-        };
+        self.grant(tasks(0..count));
+    }
+
+    fn grant(&mut self, tasks: Vec<TaskGrant>) {
+        let grant =
+            Grant { preset: Preset::Paper, base: Vec::new(), tasks, record: Record { curves: false, samples: None } };
         self.answer(is_lease, Ok(Answer::Leased(Lease::Granted(grant))));
     }
 
@@ -103,13 +110,20 @@ impl World {
 
     fn finish(&mut self, job: &Job, progress: &Arc<Progress>) {
         let failure = Failure { reason: Reason::Panic, message: "no".into(), provenance: Provenance::default() };
-        let delivery = self.clerk.report(job.task().run_id, progress.attempt(), Outcome::Failed(failure));
+        self.end(job, progress, Outcome::Failed(failure));
+    }
+
+    fn end(&mut self, job: &Job, progress: &Arc<Progress>, outcome: Outcome) {
+        let delivery = self.clerk.report(job.task().run_id, progress.attempt(), outcome);
         self.session.finished(delivery, progress, Duration::from_secs(1));
         self.step();
     }
 
     fn acknowledge(&mut self, jobs: &[Job]) {
-        let verdict = Verdict::Noted;
+        self.acknowledge_as(Verdict::Noted, jobs);
+    }
+
+    fn acknowledge_as(&mut self, verdict: Verdict, jobs: &[Job]) {
         let verdicts = jobs.iter().map(|job| Some(Acknowledgement { run_id: job.task().run_id, verdict })).collect();
         self.answer(is_report, Ok(Answer::Acknowledged(verdicts)));
     }
@@ -121,6 +135,10 @@ fn options() -> AgentOptions {
 
 fn is_lease(request: &Request) -> bool {
     matches!(request, Request::Lease { .. })
+}
+
+fn is_heartbeat(request: &Request) -> bool {
+    matches!(request, Request::Heartbeat(_))
 }
 
 fn is_report(request: &Request) -> bool {
@@ -161,6 +179,97 @@ fn a_worker_that_is_told_to_go_and_runs_out_of_grace_says_goodbye_within_it() {
     world.answer(is_leave, Ok(Answer::Left));
     assert!(matches!(world.session.ended(), Some(Ok(()))));
     assert!(world.now <= told + options().grace);
+    assert!(world.session.summary().left_early);
+}
+
+#[test]
+fn a_coordinator_that_drains_is_not_the_end_of_the_sweep() {
+    for by_heartbeat in [true, false] {
+        let mut world = World::joined(options(), None);
+        world.leased(1);
+        let (job, progress) = world.take();
+        if by_heartbeat {
+            world.now += HEARTBEAT;
+            world.step();
+            let orders = Orders { cancel: Vec::new(), drain: true, finished: false, next: HEARTBEAT };
+            world.answer(is_heartbeat, Ok(Answer::Ordered(orders)));
+        } else {
+            world.answer(is_lease, Ok(Answer::Leased(Lease::Draining)));
+        }
+        world.finish(&job, &progress);
+        world.acknowledge(&[job]);
+        // The coordinator goes, and nobody is there for a while.
+        world.pass(Duration::from_secs(120), false);
+        assert!(world.session.ended().is_none() && !world.has(is_leave) && !world.has(is_lease));
+        while !world.has(is_heartbeat) {
+            world.pass(Duration::from_secs(1), false);
+        }
+        world.answer(is_heartbeat, Err(Status::not_found("no such worker")));
+        world.join(None);
+        world.answer(is_lease, Ok(Answer::Leased(Lease::Finished)));
+        world.answer(is_leave, Ok(Answer::Left));
+        assert!(matches!(world.session.ended(), Some(Ok(()))));
+    }
+}
+
+#[test]
+fn a_heartbeat_tells_of_the_end_as_well() {
+    let mut world = World::joined(options(), None);
+    world.now += HEARTBEAT;
+    world.step();
+    let orders = Orders { cancel: Vec::new(), drain: true, finished: true, next: HEARTBEAT };
+    world.answer(is_heartbeat, Ok(Answer::Ordered(orders)));
+    // The call for tasks is given up soon.
+    world.pass(Duration::from_secs(1), false);
+    world.answer(is_leave, Ok(Answer::Left));
+    assert!(matches!(world.session.ended(), Some(Ok(()))));
+}
+
+#[test]
+fn a_worker_that_is_told_to_go_when_the_sweep_is_over_has_not_left_early() {
+    let mut world = World::joined(options(), None);
+    world.answer(is_lease, Ok(Answer::Leased(Lease::Finished)));
+    world.session.leave(world.now);
+    world.step();
+    world.answer(is_leave, Ok(Answer::Left));
+    assert!(matches!(world.session.ended(), Some(Ok(()))));
+    assert!(!world.session.summary().left_early);
+}
+
+#[test]
+fn a_task_that_is_granted_again_before_its_result_is_refused_is_handed_back() {
+    let mut world = World::joined(options(), None);
+    world.leased(1);
+    let (job, progress) = world.take();
+    let output = RunOutput {
+        status: engine::Status::Ok,
+        error: None,
+        metrics: Metrics::default(),
+        provenance: Provenance::default(),
+        curves: Vec::new(),
+        path: Vec::new(),
+        samples: Vec::new(),
+    };
+    world.end(&job, &progress, Outcome::Finished(output));
+    // The coordinator has queued the task again, and a call that waited got it before the report was answered.
+    world.grant(vec![TaskGrant { attempt: 2, ..job.task().clone() }]);
+    assert!(!world.session.has_work(), "there is a result, as far as the worker knows");
+    world.acknowledge_as(Verdict::Invalid, std::slice::from_ref(&job));
+    let held: Vec<u32> = world.session.held().iter().map(|held| held.attempt).collect();
+    assert_eq!(held, [2], "what the coordinator believes");
+    let verdict = Verdict::Noted;
+    let acknowledged = vec![Some(Acknowledgement { run_id: job.task().run_id, verdict })];
+    let Request::Report { worker_id, reports } = world.answer(is_report, Ok(Answer::Acknowledged(acknowledged))) else {
+        unreachable!("asked for one")
+    };
+    let batch = proto::join_reports(worker_id, &reports);
+    let mut assembler = Assembler::new(batch.len());
+    assembler.push(batch).unwrap();
+    let mut reports = assembler.finish_batch().unwrap().reports;
+    let Report { run_id, attempt, outcome } = Report::try_from(reports.remove(0)).unwrap();
+    assert_eq!((run_id, attempt, reports.len()), (job.task().run_id, 2, 0));
+    assert!(matches!(outcome, Outcome::Failed(Failure { reason: Reason::HandedBack, .. })), "{outcome:?}");
+    assert!(world.session.held().is_empty());
 }
 
 #[test]

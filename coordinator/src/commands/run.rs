@@ -292,7 +292,7 @@ fn compute(
             max_attempts: args.max_attempts,
             lease_ttl: args.lease_ttl.0,
             // Several heartbeats fit into a lease: one may be lost.
-            heartbeat_interval: args.lease_ttl.0 / 6,
+            heartbeat_interval: (args.lease_ttl.0 / 6).min(Duration::from_secs(5)),
             task_timeout: args.task_timeout.map(|timeout| timeout.0),
             handover: store.with(|store| store.inherit()),
             errand: Errand { sweep: sweep.spec.name.clone(), total: sweep.total, done_before: sweep.done_before },

@@ -9,7 +9,7 @@ mod planning;
 mod reports;
 mod succession;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub struct Terms {
     pub objective: Option<String>,
     /// What an earlier coordinator has left.
     pub handover: Handover,
-    /// How long the workers that were at work then are waited for before any task is granted.
+    /// How long the workers that were at work then are waited for before any task is granted; zero: no worker can come.
     pub reunion: Duration,
     /// Which tasks are alike.
     pub arms: Arms,
@@ -114,8 +114,8 @@ pub struct Dispatcher {
     outcomes: Vec<Outcome>,
     planned: bool,
     ended: Option<Millis>,
-    /// Workers that know that there will be no more tasks.
-    told: HashSet<WorkerId>,
+    /// Workers that know that there will be no more tasks here, and whether they know that the sweep is over.
+    told: HashMap<WorkerId, bool>,
     /// What each worker's tasks have come to, by its last heartbeat.
     running: HashMap<WorkerId, Vec<Held>>,
     running_count: u64,
@@ -167,7 +167,7 @@ impl Dispatcher {
             outcomes: Vec::new(),
             planned: false,
             ended: None,
-            told: HashSet::new(),
+            told: HashMap::new(),
             running: HashMap::new(),
             running_count: 0,
             durations: Durations::default(),
@@ -219,9 +219,11 @@ impl Dispatcher {
                 if directives.is_ok() && self.paces.contains_key(&worker) {
                     self.note_running(worker, held);
                 }
-                if directives.as_ref().is_ok_and(|directives| directives.drain) && self.paces.contains_key(&worker) {
+                if let Ok(directives) = &directives
+                    && directives.drain
+                {
                     // It will not ask for tasks again, so this is how it learns that there are none.
-                    self.told.insert(worker);
+                    self.tell(worker, directives.finished);
                 }
                 let _ = reply.send(directives);
             }
@@ -359,6 +361,13 @@ impl Dispatcher {
         self.running_count -= self.running.remove(&worker).map_or(0, |held| held.len() as u64);
     }
 
+    /// A worker is told that there are no more tasks here, or that the sweep is over.
+    fn tell(&mut self, worker: WorkerId, finished: bool) {
+        if self.paces.contains_key(&worker) {
+            self.told.insert(worker, finished);
+        }
+    }
+
     fn no_more_tasks(&self) -> bool {
         self.ledger.is_draining() || self.ledger.is_finished()
     }
@@ -374,10 +383,13 @@ impl Dispatcher {
         self.is_settled() && stored
     }
 
-    /// Whether every worker knows that it is over, or had time enough to ask.
+    /// Whether every worker knows that it is over, or had time enough to ask. Who has heard of a drain waits for the next
+    /// coordinator, and has yet to hear that none will come if the sweep has ended after all.
     fn farewell(&mut self, now: Millis) -> bool {
         let ended = *self.ended.get_or_insert(now);
-        let all_know = self.ledger.workers().all(|(worker, ..)| self.told.contains(&worker));
+        let sweep_ended = self.ledger.is_finished();
+        let knows = |finished: &bool| *finished || !sweep_ended;
+        let all_know = self.ledger.workers().all(|(worker, ..)| self.told.get(&worker).is_some_and(knows));
         all_know || now.since(ended) >= self.terms.farewell
     }
 }

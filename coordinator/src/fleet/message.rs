@@ -111,8 +111,10 @@ pub enum Content {
 pub enum LeaseReply {
     /// Some tasks.
     Granted(Parcel),
-    /// There will be no more.
+    /// There will be no more: the sweep is over.
     Finished,
+    /// There will be no more from this coordinator.
+    Draining,
     /// The worker is to join again.
     Unknown(UnknownWorker),
 }

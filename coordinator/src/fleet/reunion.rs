@@ -2,7 +2,8 @@
 //! anything: what they run, and what they have finished and could not deliver, is theirs to say, and is not to be given to
 //! whoever comes back first.
 //!
-//! It is over when all of them have said what they hold, and at the latest when those that live must have come back.
+//! It is over when all of them have said what they hold, and at the latest when those that live must have come back. Where
+//! no worker can come, nobody is waited for, and who was at work remains known to the coordinator after.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,12 +16,16 @@ pub(super) struct Reunion {
     /// Those that have not been heard of, by name.
     awaited: BTreeSet<String>,
     until: Millis,
+    /// Those that cannot come.
+    out_of_reach: BTreeSet<String>,
 }
 
 impl Reunion {
-    /// Waits for these workers, for so long at most.
+    /// Waits for these workers, for so long at most; zero: none of them can come.
     pub(super) fn of(workers: BTreeSet<String>, longest: Duration) -> Reunion {
-        Reunion { awaited: workers, until: Millis(0).after(longest) }
+        let (awaited, out_of_reach) =
+            if longest.is_zero() { (BTreeSet::new(), workers) } else { (workers, BTreeSet::new()) };
+        Reunion { awaited, until: Millis(0).after(longest), out_of_reach }
     }
 
     /// Whether anybody is waited for.
@@ -41,6 +46,11 @@ impl Reunion {
     /// Those that are waited for.
     pub(super) fn awaited(&self) -> impl Iterator<Item = &String> {
         self.awaited.iter()
+    }
+
+    /// Those that cannot come.
+    pub(super) fn out_of_reach(&self) -> impl Iterator<Item = &String> {
+        self.out_of_reach.iter()
     }
 
     /// When it is over at the latest, if it is not.
@@ -68,9 +78,10 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_can_come_nobody_is_waited_for() {
+    fn where_nobody_can_come_nobody_is_waited_for_or_missed() {
         let mut reunion = Reunion::of(workers(&["a"]), Duration::ZERO);
-        assert_eq!(reunion.missing(Millis(0)), workers(&["a"]));
         assert!(!reunion.is_on());
+        assert!(reunion.missing(Millis(0)).is_empty());
+        assert_eq!(reunion.out_of_reach().cloned().collect::<BTreeSet<_>>(), workers(&["a"]));
     }
 }

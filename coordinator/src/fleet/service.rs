@@ -12,7 +12,7 @@ use proto::v1;
 use proto::{
     Assembler, EncodedBatch, Grant, Heartbeat, Hello, Lease, Orders, Outcome, Report, TaskGrant, Verdict, Welcome,
 };
-use sweep::ledger::{WorkerId, WorkerInfo};
+use sweep::ledger::{Directives, WorkerId, WorkerInfo};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -223,6 +223,7 @@ impl v1::fleet_server::Fleet for Service {
         let parcel = match reply {
             LeaseReply::Granted(parcel) => parcel,
             LeaseReply::Finished => return Ok(Response::new((&Lease::Finished).into())),
+            LeaseReply::Draining => return Ok(Response::new((&Lease::Draining).into())),
             LeaseReply::Unknown(unknown) => return Err(Status::not_found(unknown.to_string())),
         };
         let source = &self.0.source;
@@ -247,8 +248,9 @@ impl v1::fleet_server::Fleet for Service {
     ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let Heartbeat { worker_id, held } = request.into_inner().try_into()?;
         let beat = self.ask(|reply| Message::Heartbeat { worker: WorkerId(worker_id), held, reply }).await?;
-        let directives = beat.map_err(|unknown| Status::not_found(unknown.to_string()))?;
-        let orders = Orders { cancel: directives.cancel, drain: directives.drain, next: self.0.heartbeat_interval };
+        let Directives { cancel, drain, finished, .. } =
+            beat.map_err(|unknown| Status::not_found(unknown.to_string()))?;
+        let orders = Orders { cancel, drain, finished, next: self.0.heartbeat_interval };
         Ok(Response::new(orders.into()))
     }
 

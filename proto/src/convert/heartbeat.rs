@@ -43,6 +43,8 @@ pub struct Orders {
     pub cancel: Vec<RunId>,
     /// Take no more tasks; finish what runs.
     pub drain: bool,
+    /// The sweep is over: no other coordinator will have more tasks either.
+    pub finished: bool,
     /// When the next heartbeat is due, from now; never zero.
     pub next: Duration,
 }
@@ -84,6 +86,7 @@ impl From<Orders> for v1::HeartbeatResponse {
             cancel: orders.cancel.into_iter().map(run_id_to_wire).collect(),
             drain: orders.drain,
             next_ms: millis(orders.next),
+            finished: orders.finished,
         }
     }
 }
@@ -96,6 +99,7 @@ impl TryFrom<v1::HeartbeatResponse> for Orders {
         Ok(Orders {
             cancel: each("cancel", response.cancel, |run_id| run_id_from_wire("", &run_id))?,
             drain: response.drain,
+            finished: response.finished,
             next: interval("next_ms", response.next_ms)?,
         })
     }

@@ -42,8 +42,10 @@ pub enum Lease {
     Granted(Grant),
     /// There are none now. Ask again.
     Nothing,
-    /// There will be none any more.
+    /// There will be none any more: the sweep is over.
     Finished,
+    /// There will be none from this coordinator, which drains; the sweep goes on with the next one.
+    Draining,
 }
 
 impl From<&TaskGrant> for v1::Task {
@@ -79,9 +81,11 @@ impl From<&Lease> for v1::LeaseTasksResponse {
                 tasks: grant.tasks.iter().map(v1::Task::from).collect(),
                 record: Some((&grant.record).into()),
                 finished: false,
+                draining: false,
             },
             Lease::Nothing => v1::LeaseTasksResponse::default(),
             Lease::Finished => v1::LeaseTasksResponse { finished: true, ..v1::LeaseTasksResponse::default() },
+            Lease::Draining => v1::LeaseTasksResponse { draining: true, ..v1::LeaseTasksResponse::default() },
         }
     }
 }
@@ -90,11 +94,15 @@ impl TryFrom<v1::LeaseTasksResponse> for Lease {
     type Error = WireError;
 
     fn try_from(response: v1::LeaseTasksResponse) -> Result<Lease, WireError> {
-        if response.tasks.is_empty() {
-            return Ok(if response.finished { Lease::Finished } else { Lease::Nothing });
-        }
-        if response.finished {
-            return Err(WireError::new("finished", Problem::Contradiction { other: "tasks" }));
+        let contradiction = |field, other| Err(WireError::new(field, Problem::Contradiction { other }));
+        match (response.finished, response.draining, response.tasks.is_empty()) {
+            (true, true, _) => return contradiction("draining", "finished"),
+            (true, false, false) => return contradiction("finished", "tasks"),
+            (false, true, false) => return contradiction("draining", "tasks"),
+            (true, false, true) => return Ok(Lease::Finished),
+            (false, true, true) => return Ok(Lease::Draining),
+            (false, false, true) => return Ok(Lease::Nothing),
+            (false, false, false) => {}
         }
         limits::at_most("tasks", response.tasks.len(), MAX_GRANT_TASKS)?;
         let word = limits::bounded("preset", response.preset, MAX_NAME_BYTES)?;

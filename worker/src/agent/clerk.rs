@@ -64,6 +64,7 @@ impl Clerk {
             failed: self.failed.load(Ordering::Relaxed),
             handed_back: self.handed_back.load(Ordering::Relaxed),
             undelivered: undelivered as u64,
+            left_early: false,
         }
     }
 }

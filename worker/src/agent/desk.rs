@@ -322,6 +322,18 @@ impl Desk {
         }
     }
 
+    /// Forgets a result that the coordinator does not take. It may have granted the task again before it said so; that
+    /// grant was passed over for the result's sake ([`Desk::admit`]), and is handed back.
+    pub(super) fn rejected(&mut self, delivery: &Delivery, hand_back: impl Fn(RunId, u32) -> Delivery) {
+        let granted = self.held.get(&delivery.run_id).map(|entry| entry.attempt);
+        self.acknowledged(delivery);
+        if let Some(attempt) = granted.filter(|attempt| *attempt > delivery.attempt)
+            && !self.held.contains_key(&delivery.run_id)
+        {
+            self.deliver(hand_back(delivery.run_id, attempt));
+        }
+    }
+
     /// Another report takes the place of one that was taken by [`Desk::batch`].
     pub(super) fn replaced(&mut self, old: &Delivery, new: &Delivery) {
         self.unacknowledged_bytes += new.report.len();

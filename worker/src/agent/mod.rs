@@ -50,7 +50,8 @@ pub struct AgentOptions {
     pub name: String,
     /// How many tasks to run at a time; at least one.
     pub slots: usize,
-    /// End when the coordinator has no more tasks, rather than wait for the next coordinator.
+    /// End when the coordinator says that the sweep is over, rather than wait for the next sweep. A coordinator that goes
+    /// before that is not the end.
     pub exit_when_done: bool,
     /// How long to try for a coordinator that does not answer; `None`: for ever.
     pub give_up_after: Option<Duration>,
@@ -100,6 +101,8 @@ pub struct AgentSummary {
     pub handed_back: u64,
     /// Tasks whose report was not acknowledged; not zero only if the agent had to go before it could deliver.
     pub undelivered: u64,
+    /// Whether it was told to go, and went before the coordinator said that the sweep is over.
+    pub left_early: bool,
 }
 
 /// Why an agent ended before its time.
@@ -124,7 +127,7 @@ pub enum AgentError {
     Slot(#[from] io::Error),
 }
 
-/// Works for the coordinator at the other end of `channel`, until it is finished ([`AgentOptions::exit_when_done`]) or
+/// Works for the coordinator at the other end of `channel`, until the sweep is over ([`AgentOptions::exit_when_done`]) or
 /// the agent is told to go. The channel should connect lazily, and again whenever it is broken.
 ///
 /// # Errors

@@ -69,7 +69,12 @@ impl Outbox {
     }
 
     /// The coordinator has answered: each report's answer is in its place.
-    pub(super) fn acknowledged(&mut self, desk: &mut Desk, acknowledgements: Vec<Option<Acknowledgement>>) -> Replied {
+    pub(super) fn acknowledged(
+        &mut self,
+        desk: &mut Desk,
+        clerk: &Clerk,
+        acknowledgements: Vec<Option<Acknowledgement>>,
+    ) -> Replied {
         let mut answers = acknowledgements.into_iter();
         self.deliveries.retain(|delivery| match answers.next().flatten() {
             Some(Acknowledgement { run_id, verdict }) if run_id == delivery.run_id => {
@@ -77,9 +82,13 @@ impl Outbox {
                     Verdict::Stored | Verdict::Noted => {}
                     Verdict::Duplicate => tracing::debug!(%run_id, "another result was first"),
                     Verdict::Unknown => tracing::warn!(%run_id, "the coordinator has no such task"),
-                    Verdict::Invalid => tracing::error!(%run_id, "the coordinator finds the result invalid"),
+                    Verdict::Invalid => tracing::warn!(%run_id, "the coordinator does not take the result"),
                 }
-                desk.acknowledged(delivery);
+                if verdict == Verdict::Invalid {
+                    desk.rejected(delivery, clerk.hands_back("granted again before its result was judged"));
+                } else {
+                    desk.acknowledged(delivery);
+                }
                 false
             }
             _ => true,

@@ -71,7 +71,7 @@ pub(crate) struct Fleet {
     #[arg(long, value_name = "auto|N", default_value = "auto")]
     pub(crate) slots: Slots,
 
-    /// End when the coordinator has no more tasks, rather than wait for the next sweep
+    /// End when the sweep is over, rather than wait for the next one; a coordinator that stops before that is waited for
     #[arg(long)]
     pub(crate) exit_when_done: bool,
 

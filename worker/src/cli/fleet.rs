@@ -52,7 +52,7 @@ fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Re
         .context("cannot start the asynchronous runtime")?;
     let (handle, shutdown) = ShutdownHandle::new();
     let ended = runtime.block_on(async {
-        listen_for_signals(handle.clone()).context("cannot listen for signals")?;
+        listen_for_signals(handle).context("cannot listen for signals")?;
         let channel: Channel = endpoint.connect_lazy();
         anyhow::Ok(agent(channel, options, shutdown).await)
     })?;
@@ -68,7 +68,7 @@ fn work(fleet: &Fleet, Connection { endpoint, token }: Connection) -> anyhow::Re
                 undelivered = summary.undelivered,
                 "done"
             );
-            Ok(if fleet.exit_when_done && handle.is_draining() { Exit::Drained } else { Exit::Success })
+            Ok(if fleet.exit_when_done && summary.left_early { Exit::Drained } else { Exit::Success })
         }
         Err(AgentError::Refused { message }) => {
             eprintln!("error: refused by the coordinator: {message}");

@@ -30,7 +30,7 @@ pub(crate) struct Books {
     pub(crate) tasks: VecDeque<TaskGrant>,
     /// What every task sets.
     pub(crate) base: Vec<(String, Value)>,
-    /// There will be no more tasks.
+    /// There will be no more tasks: the sweep is over.
     pub(crate) finished: bool,
     /// How many joined.
     pub(crate) joined: u64,
@@ -191,7 +191,8 @@ impl Fleet for Coordinator {
         self.known(heartbeat.worker_id)?;
         let orders = self.change(|books| {
             books.heartbeats.push(heartbeat);
-            Orders { cancel: books.cancel.clone(), drain: books.drain, next: Duration::from_millis(2) }
+            let finished = books.finished && books.tasks.is_empty();
+            Orders { cancel: books.cancel.clone(), drain: books.drain, finished, next: Duration::from_millis(2) }
         });
         Ok(Response::new(orders.into()))
     }

@@ -18,10 +18,9 @@ const SLOW: Duration = Duration::from_secs(10);
 impl Dispatcher {
     pub(super) fn lease(&mut self, now: Millis, parked: Parked) {
         if self.no_more_tasks() {
-            if self.paces.contains_key(&parked.worker) {
-                self.told.insert(parked.worker);
-            }
-            let _ = parked.reply.send(LeaseReply::Finished);
+            let finished = self.ledger.is_finished();
+            self.tell(parked.worker, finished);
+            let _ = parked.reply.send(if finished { LeaseReply::Finished } else { LeaseReply::Draining });
             return;
         }
         if self.grants_nothing(now) && self.paces.contains_key(&parked.worker) {

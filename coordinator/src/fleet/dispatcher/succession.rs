@@ -52,7 +52,9 @@ impl Dispatcher {
         // When all work has ended nobody holds anything.
         let remote = self.remote.iter().filter(|_| !version.settled);
         let names = remote.filter_map(|worker| Some(self.ledger.worker(*worker)?.to_string()));
-        let workers = names.chain(self.reunion.awaited().cloned()).collect();
+        // They may hold results until the sweep is over.
+        let out_of_reach = self.reunion.out_of_reach().filter(|_| !self.ledger.is_finished());
+        let workers = names.chain(self.reunion.awaited().chain(out_of_reach).cloned()).collect();
         self.keeper.begin(version, Handover { strikes, workers })
     }
 }

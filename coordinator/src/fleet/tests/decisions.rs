@@ -28,13 +28,18 @@ fn world_of(planner: Box<dyn Planner + Send>) -> World {
 
 /// The coordinator before has left something.
 pub(super) fn world_after(planner: Box<dyn Planner + Send>, handover: Handover) -> World {
+    world_waiting(planner, handover, Duration::from_secs(15))
+}
+
+/// The coordinator before has left something, and its workers are waited for so long.
+pub(super) fn world_waiting(planner: Box<dyn Planner + Send>, handover: Handover, reunion: Duration) -> World {
     let terms = Terms {
         ledger: LedgerConfig::default(),
         rhythm: Rhythm { interval: Duration::from_secs(1), bytes: 1_000, records: 100 },
         farewell: Duration::from_secs(5),
         objective: Some("test.loss".into()),
         handover,
-        reunion: Duration::from_secs(15),
+        reunion,
         arms: Arms::of(Arc::new(Source)),
     };
     let (sender, returns) = mpsc::unbounded_channel();
@@ -314,7 +319,7 @@ fn a_drained_fleet_ends_when_what_runs_has_ended() {
     let _ = world.advance();
     assert_eq!(indices(&mut grant), [0]);
     world.dispatcher.control(Control::Drain);
-    assert!(matches!(world.ask(worker, 9).try_recv(), Ok(LeaseReply::Finished)));
+    assert!(matches!(world.ask(worker, 9).try_recv(), Ok(LeaseReply::Draining)));
     let _ = world.advance();
     drop(world.report(worker, vec![finished(0, 0.0)]));
     assert_eq!(world.advance().0, Some(vec![0]));
@@ -322,6 +327,24 @@ fn a_drained_fleet_ends_when_what_runs_has_ended() {
     assert!(matches!(world.dispatcher.advance(world.now), Ok(Step::End)));
     let summary = world.dispatcher.summary();
     assert_eq!((summary.finished, summary.counts.ok), (false, 1));
+}
+
+#[test]
+fn who_was_told_of_a_drain_is_told_that_the_sweep_has_ended_after_all() {
+    let mut world = world(1);
+    let worker = world.join(1);
+    let mut grant = world.ask(worker, 9);
+    let _ = world.advance();
+    assert_eq!(indices(&mut grant), [0]);
+    world.dispatcher.control(Control::Drain);
+    world.beat(worker, &[0]);
+    drop(world.report(worker, vec![finished(0, 0.0)]));
+    assert_eq!(world.advance().0, Some(vec![0]));
+    world.stored();
+    assert_eq!(world.advance(), (None, Some(Millis(5_000))), "it would wait for a coordinator that never comes");
+    world.beat(worker, &[]);
+    assert!(matches!(world.dispatcher.advance(world.now), Ok(Step::End)));
+    assert!(world.dispatcher.summary().finished);
 }
 
 #[test]

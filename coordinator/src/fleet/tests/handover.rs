@@ -1,5 +1,7 @@
 //! What is left to a later coordinator: who works, and what counts against tasks that have not ended.
 
+use std::time::Duration;
+
 use proto::Reason;
 use results::Handover;
 use sweep::ledger::Millis;
@@ -7,7 +9,7 @@ use sweep::ledger::Millis;
 use super::super::dispatcher::Step;
 use super::super::group::Kept;
 use super::super::message::LeaseReply;
-use super::decisions::{World, failed, finished, indices, world, world_after};
+use super::decisions::{World, failed, finished, indices, world, world_after, world_waiting};
 use super::*;
 use proto::Verdict;
 
@@ -64,6 +66,25 @@ fn an_earlier_coordinators_strikes_go_when_their_tasks_are_in_no_plan() {
     let mut world = world_after(numbers(2), handover(&[(1, 1), (7, 2), (8, 1)], &[]));
     world.join(1);
     assert_eq!(world.handed_over(), Some(handover(&[(1, 1)], &[])));
+}
+
+#[test]
+fn who_cannot_come_to_this_coordinator_stays_known_to_the_next_until_all_is_done() {
+    let mut world = world_waiting(numbers(1), handover(&[], &["a"]), Duration::ZERO);
+    let worker = world.join(1);
+    let mut asked = world.ask(worker, 9);
+    assert_eq!(world.handed_over(), None, "nothing has changed");
+    assert_eq!(indices(&mut asked), [0], "nobody is waited for");
+    drop(world.report(worker, vec![failed(0, 1, Reason::Unavailable)]));
+    assert_eq!(world.handed_over(), Some(handover(&[(0, 1)], &["a"])));
+    world.stored();
+    let mut asked = world.ask(worker, 9);
+    let _ = world.advance();
+    assert_eq!(indices(&mut asked), [0]);
+    drop(world.report(worker, vec![finished(0, 0.5)]));
+    assert_eq!(world.handed_over(), None, "the result first");
+    world.stored();
+    assert_eq!(world.handed_over(), Some(Handover::default()));
 }
 
 #[test]

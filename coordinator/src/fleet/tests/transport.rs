@@ -263,8 +263,9 @@ async fn a_drained_fleet_tells_its_workers_and_ends() {
     let Lease::Granted(grant) = lease(&mut client, worker_id).await.unwrap() else { panic!() };
     fleet.drain();
     let heartbeat = v1::HeartbeatRequest { worker_id, held: Vec::new() };
-    assert!(client.heartbeat(heartbeat).await.unwrap().into_inner().drain);
-    assert_eq!(lease(&mut client, worker_id).await.unwrap(), Lease::Finished);
+    let told = client.heartbeat(heartbeat).await.unwrap().into_inner();
+    assert!(told.drain && !told.finished);
+    assert_eq!(lease(&mut client, worker_id).await.unwrap(), Lease::Draining);
     let reports = grant.tasks.iter().map(|task| result(task.run_id, task.attempt)).collect();
     report(&mut client, worker_id, reports).await.unwrap();
     let Summary { counts, finished, .. } = fleet.join().await.unwrap();

@@ -26,6 +26,8 @@ pub struct Directives {
     pub cancel: Vec<RunId>,
     /// The worker is to take no more tasks.
     pub drain: bool,
+    /// Everything has ended: there will be no more tasks, from another coordinator neither.
+    pub finished: bool,
     /// When the next heartbeat is due.
     pub next: Millis,
 }
@@ -133,7 +135,8 @@ impl Ledger {
         }
         Ok(Directives {
             cancel,
-            drain: self.draining || self.is_finished(),
+            drain: self.draining || finished,
+            finished,
             next: now.after(self.config.heartbeat_interval),
         })
     }

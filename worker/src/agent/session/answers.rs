@@ -14,6 +14,9 @@ use crate::agent::line::Line;
 use crate::agent::outbox::Replied;
 use crate::agent::terms::Terms;
 
+/// Why tasks are handed back to a coordinator that goes.
+const DRAINS: &str = "the coordinator drains";
+
 impl Session {
     pub(super) fn hello(&self) -> Hello {
         Hello {
@@ -61,6 +64,10 @@ impl Session {
             Ok(Answer::Leased(Lease::Finished)) => {
                 self.finished = true;
                 self.leasing.failed(now, (self.jitter)());
+            }
+            Ok(Answer::Leased(Lease::Draining)) => {
+                self.leasing.went_well(now);
+                self.desk.order_drain(true, self.clerk.hands_back(DRAINS));
             }
             Ok(other) => self.unreadable(&other),
             Err(status) => {
@@ -176,16 +183,18 @@ impl Session {
     fn carry_out(&mut self, now: Duration, orders: &Orders) {
         self.beating.went_well(now + orders.next);
         self.desk.cancel(&orders.cancel, self.clerk.hands_back("cancelled by the coordinator before it began"));
-        self.desk.order_drain(orders.drain, self.clerk.hands_back("the coordinator drains"));
+        self.desk.order_drain(orders.drain, self.clerk.hands_back(DRAINS));
+        self.finished |= orders.finished;
         if orders.drain {
-            self.finished = true;
             self.leasing.end_by(now + LAST_CALL);
         }
     }
 
     pub(super) fn delivered(&mut self, now: Duration, answer: Result<Answer, Status>) {
         let replied = match answer {
-            Ok(Answer::Acknowledged(acknowledgements)) => self.outbox.acknowledged(&mut self.desk, acknowledgements),
+            Ok(Answer::Acknowledged(acknowledgements)) => {
+                self.outbox.acknowledged(&mut self.desk, &self.clerk, acknowledgements)
+            }
             Ok(other) => {
                 self.unreadable(&other);
                 Replied::Again

@@ -94,7 +94,7 @@ pub struct Session {
     outbox: Outbox,
     /// Whether a coordinator was ever there.
     has_joined: bool,
-    /// The coordinator says that there will be no more tasks.
+    /// The coordinator says that the sweep is over.
     finished: bool,
     farewell: Option<Farewell>,
     parting: Line,
@@ -262,7 +262,7 @@ impl Session {
 
     /// What was done so far.
     pub fn summary(&self) -> AgentSummary {
-        self.clerk.summary(self.desk.len())
+        AgentSummary { left_early: self.farewell.is_some() && !self.finished, ..self.clerk.summary(self.desk.len()) }
     }
 
     // For slots.

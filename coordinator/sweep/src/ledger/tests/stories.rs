@@ -288,7 +288,8 @@ fn a_draining_ledger_grants_nothing_and_settles() {
     ledger.lease(Millis(0), a, 1).unwrap();
     ledger.drain();
     assert_eq!(ledger.lease(Millis(0), a, 1), Ok(Vec::new()));
-    assert!(ledger.heartbeat(Millis(0), a, &[(run_id(0), 1)]).unwrap().drain);
+    let told = ledger.heartbeat(Millis(0), a, &[(run_id(0), 1)]).unwrap();
+    assert!(told.drain && !told.finished);
     assert!(!ledger.is_settled());
     assert_eq!(store(&mut ledger, a, 0, 1), Some(Status::Ok));
     assert!(ledger.is_settled() && !ledger.is_finished());
@@ -446,5 +447,5 @@ fn when_everything_has_ended_whoever_is_still_at_work_is_told_to_stop() {
     assert!(!before.drain && before.cancel.is_empty(), "its result would still be better than a failure");
     ledger.stored(receipt);
     let after = ledger.heartbeat(Millis(0), b, &[(run_id(0), 2)]).unwrap();
-    assert!(after.drain && after.cancel == [run_id(0)]);
+    assert!(after.drain && after.finished && after.cancel == [run_id(0)]);
 }
