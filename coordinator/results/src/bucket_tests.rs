@@ -15,9 +15,9 @@ use crate::plan_table::{PlanTable, RowLabels, SweptColumn};
 use crate::store::{Access, Store};
 use crate::{StoreError, part};
 
-const RUNS_STORED: u64 = 40;
+pub(crate) const RUNS_STORED: u64 = 40;
 
-fn sweep() -> SweepIdentity {
+pub(crate) fn sweep() -> SweepIdentity {
     SweepIdentity {
         name: "a".to_owned(),
         text: "name: a\n".to_owned(),
@@ -31,7 +31,7 @@ fn id(n: u64) -> RunId {
     RunId((u128::from(n) << 64).to_be_bytes())
 }
 
-fn record(n: u64) -> RunRecord {
+pub(crate) fn record(n: u64) -> RunRecord {
     let provenance = Provenance { attempt: 1, ..Provenance::default() };
     RunRecord {
         run_id: id(n),
@@ -42,7 +42,7 @@ fn record(n: u64) -> RunRecord {
 }
 
 /// The runs by their numbers.
-struct Plan;
+pub(crate) struct Plan;
 
 impl PlanTable for Plan {
     fn len(&self) -> u64 {
@@ -71,7 +71,7 @@ fn open(objects: &Arc<InMemory>, access: Access) -> Store {
     Store::open_in(Folder::in_memory(Arc::clone(objects)), &sweep(), access).unwrap()
 }
 
-fn fill(store: &mut Store) {
+pub(crate) fn fill(store: &mut Store) {
     (0..RUNS_STORED).for_each(|n| store.append(&[record(n)]).unwrap());
 }
 

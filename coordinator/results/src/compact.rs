@@ -117,7 +117,8 @@ pub(crate) fn sweep_up_staging(folder: &Folder, untouched: Duration) {
             };
             if staged
                 && is_old()
-                && let Err(error) = std::fs::remove_file(entry.path()) {
+                && let Err(error) = std::fs::remove_file(entry.path())
+            {
                 tracing::debug!(path = %entry.path().display(), %error, "a left-over file stays");
             }
         }

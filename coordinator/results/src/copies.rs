@@ -193,6 +193,8 @@ mod tests {
     use object_store::memory::InMemory;
 
     use super::*;
+    use crate::line::Line;
+    use crate::pieces::PIECE;
 
     async fn holding(objects: &[(&str, Vec<u8>)]) -> InMemory {
         let store = InMemory::new();
@@ -255,5 +257,18 @@ mod tests {
         assert!(copies.fetch(&store, "parts/1.parquet").await.unwrap().is_none());
         assert!(copies.held().parts.is_empty());
         assert!(matches!(copies.known("parts/1.parquet"), Some(None)), "and it is not asked for again");
+    }
+
+    #[tokio::test]
+    async fn a_table_is_copied_piece_by_piece() {
+        let line = Line::default();
+        let content: Vec<u8> = (0..2 * PIECE + 7).map(|place| (place / 1000) as u8).collect();
+        let mut upload = line.put_multipart(&Key::from("runs.parquet")).await.unwrap();
+        for piece in content.chunks(PIECE) {
+            upload.put_part(piece.to_vec().into()).await.unwrap();
+        }
+        upload.complete().await.unwrap();
+        let copy = Copies::default().fetch(&line, "runs.parquet").await.unwrap().unwrap();
+        assert!(copy.range(0..copy.size()).unwrap() == content);
     }
 }

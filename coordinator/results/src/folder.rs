@@ -371,6 +371,7 @@ const CONNECTIONS: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::{Fault, Line};
 
     #[test]
     fn what_is_there_is_not_created_again() {
@@ -401,5 +402,52 @@ mod tests {
         let folder = Folder::open(&Location::folder(place.path())).unwrap();
         folder.replace("x", "y").unwrap();
         assert_eq!(folder.read("x").unwrap(), "y");
+    }
+
+    fn at_the_end_of_a_bad_line() -> (Arc<Line>, Folder) {
+        let line: Arc<Line> = Arc::default();
+        let folder = Folder::of(Arc::clone(&line) as Arc<dyn ObjectStore>);
+        (line, folder)
+    }
+
+    fn large(length: usize) -> Bytes {
+        (0..length).map(|place| (place / 1000) as u8).collect::<Vec<u8>>().into()
+    }
+
+    #[test]
+    fn no_request_to_a_bucket_carries_more_than_a_piece() {
+        let (line, folder) = at_the_end_of_a_bad_line();
+        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE] {
+            // The last two are copied when they are read, in memory and in a file.
+            for name in ["blobs/1", "parts/1.parquet", "runs.parquet"] {
+                let (key, content) = (format!("{length}/{name}"), large(length));
+                assert!(folder.create_unique(&key, &content).unwrap());
+                assert!(!folder.create(&key, content.clone()).unwrap());
+                assert!(folder.create_unique(&key, &content).unwrap(), "it is one's own");
+                assert_eq!(folder.read(&key).unwrap(), content);
+                assert_eq!(folder.read_range(&key, 0..length as u64).unwrap(), content);
+                folder.replace(&key, large(length + 1)).unwrap();
+                assert_eq!(folder.size(&key).unwrap(), length as u64 + 1);
+            }
+        }
+        assert_eq!(line.uploads(), 0);
+    }
+
+    #[test]
+    fn a_large_object_whose_last_answer_was_lost_is_there() {
+        let (line, folder) = at_the_end_of_a_bad_line();
+        line.fault(Fault::AnswerLost);
+        assert!(folder.create_unique("parts/1", &large(PIECE + 1)).unwrap());
+    }
+
+    #[test]
+    fn an_upload_that_is_dropped_leaves_no_pieces() {
+        let (line, folder) = at_the_end_of_a_bad_line();
+        let mut upload = folder.upload("table");
+        upload.write_all(&large(PIECE + 1)).unwrap();
+        assert_eq!(line.uploads(), 1);
+        drop(upload);
+        assert_eq!(line.uploads(), 0);
+        assert!(folder.list("").unwrap().is_empty());
     }
 }

@@ -213,7 +213,8 @@ impl Desk {
                 Err(Error::AlreadyExists { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
-            let ended = await_ends(std::slice::from_ref(self), &claim.token, terms).await.map_err(|(_, refusal)| refusal)?;
+            let ended =
+                await_ends(std::slice::from_ref(self), &claim.token, terms).await.map_err(|(_, refusal)| refusal)?;
             let Some(found) = ended.into_iter().flatten().next() else { continue };
             if found.claim.token == claim.token {
                 // A request got through, and its answer did not.

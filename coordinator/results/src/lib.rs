@@ -38,6 +38,8 @@ mod holder;
 mod identity;
 mod index;
 mod lease;
+#[cfg(test)]
+mod line;
 mod load;
 mod location;
 mod lock;
@@ -53,6 +55,8 @@ mod store;
 mod table;
 mod tables;
 mod unique;
+#[cfg(test)]
+mod unlocked_tests;
 mod upload;
 
 pub use batches::{Batches, CurveBatch, PathBatch, SampleBatch, TrainingBatch};
