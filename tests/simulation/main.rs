@@ -26,7 +26,7 @@ use fault::{Bug, Fault};
 use world::{Outcome, simulate};
 
 /// Seeds that every run of the tests goes through.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 2_500;
 
 /// A number from the environment.
 fn setting(name: &str) -> Option<u64> {

@@ -66,7 +66,7 @@ pub(super) async fn work(mut client: Client, slots: u32) -> Result<u64, Refusal>
         let grant = match lease(&mut client, worker_id).await? {
             Lease::Granted(grant) => grant,
             Lease::Nothing => continue,
-            Lease::Finished => break,
+            Lease::Finished | Lease::Draining => break,
         };
         let reports: Vec<_> = grant.tasks.iter().map(|task| result(task.run_id, task.attempt)).collect();
         done += reports.len() as u64;
