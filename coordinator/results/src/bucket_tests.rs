@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use engine::record::{Provenance, Record};
 use engine::{RunId, RunOutput, RunRecord, Value};
+use object_store::ObjectStore;
 use object_store::memory::InMemory;
 
 use crate::folder::Folder;
 use crate::identity::{SweepIdentity, Versions};
+use crate::line::Line;
 use crate::location::Location;
 use crate::merge::RUNS;
 use crate::plan_table::{PlanTable, RowLabels, SweptColumn};
@@ -134,4 +136,16 @@ fn weights_are_kept_by_who_may_write() {
     assert_eq!(Folder::in_memory(Arc::clone(&objects)).read("blobs/00ff").unwrap(), content);
     let error = open(&objects, Access::Read).keep_blob("1", &content).unwrap_err();
     assert!(matches!(error, StoreError::Access { .. }), "{error}");
+}
+
+#[test]
+fn a_listing_that_misses_what_is_written_meanwhile_is_not_the_last() {
+    let line: Arc<Line> = Arc::default();
+    let open = |access| {
+        let folder = Folder::of(Arc::clone(&line) as Arc<dyn ObjectStore>);
+        Store::open_in(folder, &sweep(), access).unwrap()
+    };
+    open(Access::Write).append(&[record(0)]).unwrap();
+    line.blind_next_listing();
+    assert_eq!(open(Access::Read).index().len(), 1);
 }

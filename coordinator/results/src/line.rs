@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -42,6 +42,8 @@ struct State {
     faults: Mutex<VecDeque<Fault>>,
     /// The keys that were read, in order.
     reads: Mutex<Vec<String>>,
+    /// Whether the next listing sees nothing, as one does that is past a part's place when the part is written.
+    blind: AtomicBool,
     /// Uploads in pieces that were begun, and neither completed nor aborted.
     uploads: AtomicU64,
 }
@@ -50,6 +52,11 @@ impl Line {
     /// What befalls the next write that has no other fault before it.
     pub(crate) fn fault(&self, fault: Fault) {
         self.state.faults.lock().unwrap().push_back(fault);
+    }
+
+    /// The next listing comes too early for what is there.
+    pub(crate) fn blind_next_listing(&self) {
+        self.state.blind.store(true, Ordering::SeqCst);
     }
 
     /// The keys that were read since it was asked last.
@@ -123,6 +130,9 @@ impl ObjectStore for Line {
     }
 
     fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if self.state.blind.swap(false, Ordering::SeqCst) {
+            return futures::stream::empty().boxed();
+        }
         self.objects.list(prefix)
     }
 

@@ -39,12 +39,14 @@ pub(crate) fn load(folder: &Folder, shard: Option<ShardName>) -> Result<Found, S
     let mut reading = Reading { folder, shard, met: HashSet::new(), parts: BTreeMap::new(), found: Found::default() };
     let mut replaced: HashSet<String> = HashSet::new();
     // While others write, a part may vanish between being listed and being read: it was compacted, and the listing after
-    // that has its successor.
+    // that has its successor. Or it vanishes while the listing goes on, which then leaves it out without a word, and may have
+    // been past the place of its successor: so what was found is believed to be all when another listing brings nothing more.
     for listing in 1.. {
         match reading.list(&mut replaced) {
-            Err(StoreError::Missing { .. }) if listing < LISTINGS => {}
+            Ok(Brought::Nothing) if listing > 1 => break,
+            Ok(_) | Err(StoreError::Missing { .. }) if listing < LISTINGS => {}
+            Ok(_) => break,
             Err(error) => return Err(error),
-            Ok(()) => break,
         }
     }
     let Reading { parts, mut found, .. } = reading;
@@ -56,6 +58,12 @@ pub(crate) fn load(folder: &Folder, shard: Option<ShardName>) -> Result<Found, S
         }
     }
     Ok(found)
+}
+
+/// What a listing has added to those before.
+enum Brought {
+    Something,
+    Nothing,
 }
 
 struct Reading<'a> {
@@ -70,7 +78,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// Reads what is listed and was not met before. If something of it has vanished, all else is read, and the error says
     /// what it was.
-    fn list(&mut self, replaced: &mut HashSet<String>) -> Result<(), StoreError> {
+    fn list(&mut self, replaced: &mut HashSet<String>) -> Result<Brought, StoreError> {
         let mut wanted: Vec<(PartName, Object)> = Vec::new();
         for object in self.folder.list(part::FOLDER)? {
             if self.met.contains(&object.key) {
@@ -82,7 +90,7 @@ impl Reading<'_> {
                 Some(name) => wanted.push((name, object)),
             }
         }
-        let mut vanished = Ok(());
+        let mut outcome = Ok(if wanted.is_empty() { Brought::Nothing } else { Brought::Something });
         for (place, (name, object)) in wanted.iter().enumerate() {
             if place % PARTS_AT_A_TIME == 0 {
                 let next = wanted[place..].iter().take(PARTS_AT_A_TIME);
@@ -95,11 +103,11 @@ impl Reading<'_> {
                     self.met.insert(object.key.clone());
                 }
                 Err(StoreError::Damaged { reason, .. }) => self.put_aside(object.key.clone(), reason),
-                Err(error @ StoreError::Missing { .. }) => vanished = Err(error),
+                Err(error @ StoreError::Missing { .. }) => outcome = Err(error),
                 Err(error) => return Err(error),
             }
         }
-        vanished
+        outcome
     }
 
     /// Reads a part, and which others it replaces.
