@@ -14,6 +14,8 @@ use hedgesweep_tests::{Background, Sandbox, table, texts, without_provenance};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
+use crate::equivalence::FINISHED;
+
 /// Two hundred runs, of as many epochs as `EPOCHS` says.
 const SWEEP: &str = "\
 name: chaos
@@ -40,9 +42,6 @@ const FAULTS: usize = 3;
 
 /// A round that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(180);
-
-/// What a worker's log says when the engine has finished a run.
-const FINISHED: &str = "run finished";
 
 #[derive(Clone, Copy, Debug)]
 enum Fault {

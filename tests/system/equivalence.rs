@@ -7,7 +7,7 @@ use hedgesweep_tests::{Background, Sandbox, table, texts, without_provenance};
 use polars::prelude::DataFrame;
 
 /// Forty-eight runs that together take some seconds.
-const SWEEP: &str = "\
+pub(crate) const SWEEP: &str = "\
 name: same
 preset: paper
 seeds: 8
@@ -23,7 +23,7 @@ compare: {baseline: adam, metrics: [test.loss, test.cvar95]}
 record: {samples: {sets: [test], epochs: last}}
 ";
 
-const RUNS: usize = 48;
+pub(crate) const RUNS: usize = 48;
 
 /// What a run's log says when the engine has finished it.
 pub(crate) const FINISHED: &str = "run finished";

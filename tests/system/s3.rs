@@ -6,30 +6,10 @@ use std::process::Command;
 
 use hedgesweep_tests::faults::{Faults, Mood};
 use hedgesweep_tests::s3::{BUCKET, S3, at};
-use hedgesweep_tests::{Background, Finished, Sandbox, repository, table, texts, without_provenance};
+use hedgesweep_tests::{Background, Finished, Sandbox, repository, table, texts};
 use polars::prelude::DataFrame;
 
-/// Forty-eight runs that together take some seconds.
-const SWEEP: &str = "\
-name: same
-preset: paper
-seeds: 8
-parameters:
-  training.epochs: {value: 40}
-  evaluation.validation_paths: {value: 50}
-  evaluation.test_paths: {value: 50}
-  market.xi: {values: [0.3, 0.7]}
-arms:
-  adam: {parameters: {optimizer.kind: {value: adam}}}
-  kfac: {parameters: {optimizer.kind: {value: kfac}, optimizer.damping: {values: [1e-3, 1e-2]}}}
-compare: {baseline: adam, metrics: [test.loss, test.cvar95]}
-record: {samples: {sets: [test], epochs: last}}
-";
-
-const RUNS: usize = 48;
-
-/// What a run's log says when the engine has finished it.
-const FINISHED: &str = "run finished";
+use crate::equivalence::{FINISHED, RUNS, SWEEP, assert_same, tables};
 
 /// A server, and a sandbox with the sweep; `None` where there is no server.
 fn begin() -> Option<(S3, Sandbox)> {
@@ -58,13 +38,6 @@ fn finish(mut command: Command) -> Finished {
     command.output().expect("coordinator starts").into()
 }
 
-/// The tables that must not depend on where they are kept, provenance aside.
-fn tables(folder: &Path) -> Vec<DataFrame> {
-    ["runs", "curves", "paths", "samples", "comparisons"]
-        .map(|name| without_provenance(&table(folder.join(format!("{name}.parquet")))))
-        .into()
-}
-
 /// What a bucket holds, in a folder.
 fn fetched(s3: &S3, sandbox: &Sandbox, prefix: &str) -> PathBuf {
     let folder = sandbox.path(&format!("fetched/{prefix}"));
@@ -75,13 +48,6 @@ fn fetched(s3: &S3, sandbox: &Sandbox, prefix: &str) -> PathBuf {
 fn local(sandbox: &Sandbox) -> Vec<DataFrame> {
     sandbox.coordinator(["--sweep", "same.yaml", "--out", "local", "--quiet"]).expect_code(0);
     tables(&sandbox.path("local"))
-}
-
-#[track_caller]
-fn assert_same(actual: &[DataFrame], expected: &[DataFrame]) {
-    for (actual, expected) in actual.iter().zip(expected) {
-        assert!(actual.equals_missing(expected), "{:?} differs", expected.get_column_names());
-    }
 }
 
 /// The ids of all rows in the parts, as often as they are there.
@@ -115,7 +81,7 @@ fn killed_and_started_again_it_takes_the_lock_over_and_goes_on_where_it_stopped(
     assert_eq!(ran.len(), RUNS - durable.len(), "runs of the engine after the kill");
     assert!(!ran.iter().any(|line| durable.iter().any(|id| line.contains(id))), "a finished run ran again");
     let after = fetched(&s3, &sandbox, "killed");
-    assert_same(&tables(&after), &local(&sandbox));
+    assert_same("in a bucket", &tables(&after), &local(&sandbox));
     assert_stored_once(&after);
 }
 
@@ -159,7 +125,7 @@ fn requests_that_fail_and_connections_that_are_cut_cost_nothing() {
     finish(sweep(&sandbox, faults.address(), "moody")).expect_code(0);
     assert!(faults.failed() > 10, "{} requests failed", faults.failed());
     let folder = fetched(&s3, &sandbox, "moody");
-    assert_same(&tables(&folder), &local(&sandbox));
+    assert_same("in a bucket", &tables(&folder), &local(&sandbox));
     assert_stored_once(&folder);
 }
 
@@ -182,7 +148,7 @@ fn an_outage_pauses_the_sweep_and_nothing_is_lost() {
     faults.set(Mood::Fair);
     sweeping.wait().expect_code(0);
     let folder = fetched(&s3, &sandbox, "outage");
-    assert_same(&tables(&folder), &local(&sandbox));
+    assert_same("in a bucket", &tables(&folder), &local(&sandbox));
     assert_stored_once(&folder);
 }
 
@@ -205,7 +171,7 @@ fn what_is_in_a_bucket_is_planned_and_compared_as_what_is_in_a_folder() {
     let of_the_folder = run(&["compare", "local"]).expect_code(0);
     assert_eq!(answer(&compared.stdout), answer(&of_the_folder.stdout));
     assert_eq!(s3.get("again/comparisons.parquet").unwrap(), before);
-    assert_same(&tables(&fetched(&s3, &sandbox, "again")), &expected);
+    assert_same("in a bucket", &tables(&fetched(&s3, &sandbox, "again")), &expected);
 
     let joint = run(&["compare", &bucket, "local", "--out", &out("joint")]).expect_code(0);
     assert!(joint.stdout.contains("side by side"), "{}", joint.stdout);
