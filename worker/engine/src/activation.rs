@@ -4,10 +4,11 @@
 //! which is a short odd polynomial:
 //!
 //! - tanh(½ ln 2 · z) = (2ᶻ − 1)/(2ᶻ + 1) = (S − 1 + (S + 1)·τ) / (S + 1 + (S − 1)·τ),
-//! - 1/(1 + 2ᶻ) = (1 − τ) / (S + 1 + (S − 1)·τ).
+//! - 1/(1 + 2ᶻ) = (1 − τ) / (S + 1 + (S − 1)·τ) = (1 − τ) / (S·(1 + τ) + (1 − τ)).
 //!
-//! That leaves five or six multiplications and a division; the rest are additions, comparisons and shifts, which many
-//! machines do beside them. Callers that choose their own scale count in z and save one more.
+//! That is six multiplications and a division; the rest are additions, comparisons and shifts, which many machines do
+//! beside them. Callers that choose their own scale count in z and save one more. The second form of σ takes fewer
+//! operations; the first has tanh's denominator, for vectors of both.
 
 use crate::lanes::{LANES, Vector};
 
@@ -21,58 +22,67 @@ const TANH_GATE: usize = 2;
 
 /// From here on, of either sign, both functions stay as they are: 2ᶻ is still a normal number, as is its inverse.
 const END: f32 = 126.0;
-/// Below this, 1/(1 + 2ᶻ) is 1 to half a unit; further on, its quotient's roundings would make it more.
+/// Added to a number of less than 2²², this leaves the nearest whole number in the last bits, as the exponent of its
+/// power of two.
+const WHOLE: f32 = 12_582_912.0 + 127.0;
+/// Below this, the quotient of σ's first form is more than 1 by its roundings, while 1/(1 + 2ᶻ) is 1 to half a unit.
 const SIGMOID_BEGIN: f32 = -24.0;
-/// Added to a number of less than 2²², this leaves the nearest whole number, in the last bits.
-const WHOLE: f32 = 12_582_912.0;
+/// Bits after a number's exponent.
+const FRACTION_BITS: u32 = 23;
 /// tanh(½ ln 2 · r)/r for |r| ≤ ½ as a polynomial in r², to 4.5e-8 of itself: minimax, by Remez' algorithm.
 const ODD: [f32; 3] = [0.346_573_56, -0.013_874_908, 0.000_654_689_85];
 
 /// What both functions are made of.
 #[derive(Clone, Copy)]
 struct Octaves<const N: usize> {
-    tau: Vector<N>,
-    /// S − 1 and S + 1.
+    /// S, S − 1 and S + 1.
+    power: Vector<N>,
     less: Vector<N>,
     more: Vector<N>,
+    /// z − n, and τ over that.
+    rest: Vector<N>,
+    even: Vector<N>,
 }
 
 impl<const N: usize> Octaves<N> {
-    /// With z no less than `begin`; keeps a NaN, in `tau`.
+    /// With z no less than `begin`; keeps a NaN, in `rest`.
     #[inline(always)]
-    #[expect(clippy::needless_range_loop, reason = "lane by lane, of five vectors")]
     fn of(z: Vector<N>, begin: [f32; N]) -> Octaves<N> {
-        let [mut rest, mut less, mut more] = [Vector::ZERO; 3];
+        let [mut power, mut less, mut more, mut rest] = [Vector::ZERO; 4];
         for lane in 0..N {
             // As `clamp`, which would look at its bounds first, lane by lane.
             let z = if z.0[lane] < begin[lane] { begin[lane] } else { z.0[lane] };
             let z = if z > END { END } else { z };
             let shifted = z + WHOLE;
             rest.0[lane] = z - (shifted - WHOLE);
-            let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
-            less.0[lane] = power - 1.0;
-            more.0[lane] = power + 1.0;
+            power.0[lane] = f32::from_bits(shifted.to_bits() << FRACTION_BITS);
+            less.0[lane] = power.0[lane] - 1.0;
+            more.0[lane] = power.0[lane] + 1.0;
         }
         let square = rest.mul(rest);
         let even = Vector::splat(ODD[2]).mul_add(square, Vector::splat(ODD[1]));
-        let tau = even.mul_add(square, Vector::splat(ODD[0])).mul(rest);
-        Octaves { tau, less, more }
+        Octaves { power, less, more, rest, even: even.mul_add(square, Vector::splat(ODD[0])) }
+    }
+
+    #[inline(always)]
+    fn tau(self) -> Vector<N> {
+        self.even.mul(self.rest)
     }
 
     /// 2(1 + 2ᶻ)/(1 + 2ᶻ/S), up to roundings.
     #[inline(always)]
     fn denominator(self) -> Vector<N> {
-        self.less.mul_add(self.tau, self.more)
+        self.less.mul_add(self.tau(), self.more)
     }
 
     #[inline(always)]
     fn of_tanh(self) -> Vector<N> {
-        self.more.mul_add(self.tau, self.less)
+        self.more.mul_add(self.tau(), self.less)
     }
 
     #[inline(always)]
     fn of_sigmoid(self) -> Vector<N> {
-        Vector::ONE.sub(self.tau)
+        Vector::ONE.sub(self.tau())
     }
 }
 
@@ -80,8 +90,22 @@ impl<const N: usize> Vector<N> {
     /// tanh x: to 3½ units in the last place, without a branch.
     #[inline(always)]
     pub(crate) fn tanh(self) -> Vector<N> {
-        let octaves = Octaves::of(self.mul(Vector::splat(TANH_OCTAVES)), [-END; N]);
+        self.mul(Vector::splat(TANH_OCTAVES)).tanh_of_octaves()
+    }
+
+    /// tanh x, given as z = x · `TANH_OCTAVES`.
+    #[inline(always)]
+    pub(crate) fn tanh_of_octaves(self) -> Vector<N> {
+        let octaves = Octaves::of(self, [-END; N]);
         octaves.of_tanh().div(octaves.denominator())
+    }
+
+    /// σ(x), given as z = x · `SIGMOID_OCTAVES`: to 3½ units in the last place, for |z| up to 126.
+    #[inline(always)]
+    pub(crate) fn sigmoid_of_octaves(self) -> Vector<N> {
+        let Octaves { power, rest, even, .. } = Octaves::of(self, [-END; N]);
+        let less = even.mul_sub_from(rest, Vector::ONE);
+        less.div(power.mul_add(even.mul_add(rest, Vector::ONE), less))
     }
 
     /// The activations of an LSTM's gates, given as z: these are the numbers from the `first` on of i, f, g, o, eight of
@@ -143,6 +167,11 @@ mod tests {
                     assert!(units(y, exact) <= 3.5, "{z}: {y} for {exact}");
                     assert!(y.abs() <= 1.0, "{z}: {y}");
                 }
+                let singly = [(Vector([z]).sigmoid_of_octaves(), sigmoid), (Vector([z]).tanh_of_octaves(), tanh)];
+                for (Vector([y]), exact) in singly {
+                    assert!(units(y, exact) <= 3.5, "{z}: {y} for {exact}");
+                    assert!(y.abs() <= 1.0, "{z}: {y}");
+                }
             }
         }
     }
@@ -151,14 +180,17 @@ mod tests {
     fn beyond_the_end_nothing_changes_and_a_nan_stays() {
         for far in [126.0, 127.0, 1e6, 1e30, f32::MAX, f32::INFINITY] {
             assert_eq!(Vector([far, -far]).tanh().0, [1.0, -1.0]);
-            let [less, more] = Vector([-far, far]).activate_gates(0).0;
-            assert_eq!(less, 1.0);
-            assert!((0.0..2e-38).contains(&more), "{far}: {more}");
+            for sigmoid in [Vector([-far, far]).activate_gates(0), Vector([-far, far]).sigmoid_of_octaves()] {
+                let [less, more] = sigmoid.0;
+                assert_eq!(less, 1.0);
+                assert!((0.0..2e-38).contains(&more), "{far}: {more}");
+            }
         }
         assert!(Vector([f32::NAN]).tanh().0[0].is_nan());
         for gate in 0..4 {
             assert!(Vector([f32::NAN]).activate_gates(gate * LANES).0[0].is_nan());
         }
+        assert!(Vector([f32::NAN]).sigmoid_of_octaves().0[0].is_nan());
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub use run::{EngineError, run, run_sharing};
 pub use shared::Shared;
 
 /// The version of the numbers: raised whenever a config's results change in any bit, so that ids change with them.
-pub const NUMERIC_VERSION: u32 = 5;
+pub const NUMERIC_VERSION: u32 = 6;
 
 /// The engine's version, as recorded with each result.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

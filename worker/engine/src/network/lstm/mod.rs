@@ -5,11 +5,13 @@
 //! `h_t = o tanh c_t`, and the position `δ_t = tanh(w·h_t + b)`, which may be one of the inputs x_{t+1}. A gradient of the
 //! loss with respect to x is `d_x`.
 //!
-//! There are two of it: [`reference`] in plain loops for any number, and [`fast`] for f32, which is tested against it.
+//! There are three of it: [`reference`] in plain loops for any number; and for f32 [`fast`], with vectors across units,
+//! and [`narrow`], with vectors across paths, where there are few units. They are tested against the reference.
 
 mod backward;
 mod fast;
 mod forward;
+mod narrow;
 mod reference;
 
 use std::any::Any;
@@ -37,7 +39,11 @@ impl Lstm {
 
     /// The network at work: the fast one for f32.
     pub(super) fn policy<R: Real>(&self, inputs: InputShape) -> Box<dyn Policy<R>> {
-        let fast: Box<dyn Policy<f32>> = Box::new(fast::FastLstm::new(self, inputs, Isa::detect()));
+        let isa = Isa::detect();
+        let fast: Box<dyn Policy<f32>> = match self.hidden as usize {
+            ..=narrow::MOST_UNITS => Box::new(narrow::NarrowLstm::new(self, inputs, isa)),
+            _ => Box::new(fast::FastLstm::new(self, inputs, isa)),
+        };
         // The same type if R is f32; any other number has the reference.
         let same: Result<Box<Box<dyn Policy<R>>>, _> = (Box::new(fast) as Box<dyn Any>).downcast();
         same.map_or_else(|_| Box::new(reference::ReferenceLstm::new(self, inputs)) as _, |fast| *fast)
@@ -45,7 +51,11 @@ impl Lstm {
 
     /// Peak bytes of a pass in f32 over a batch.
     pub(super) fn bytes(&self, inputs: usize, dims: Dims) -> u64 {
-        fast::bytes(Shape { inputs, hidden: self.hidden as usize }, dims)
+        let shape = Shape { inputs, hidden: self.hidden as usize };
+        match shape.hidden {
+            ..=narrow::MOST_UNITS => narrow::bytes(shape, dims),
+            _ => fast::bytes(shape, dims),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The LSTM against PyTorch and against difference quotients, and the fast one against the reference.
 
 use super::fast::{BLOCK, FastLstm};
+use super::narrow::NarrowLstm;
 use super::reference::ReferenceLstm;
 use super::*;
 use crate::golden::{self, assert_close, assert_gradient};
@@ -40,9 +41,14 @@ fn passes_with<R: Real>(policy: &mut dyn Policy<R>, scope: Scope) -> [Vec<f64>; 
     [policy.positions(), &d_weights, &d_inputs].map(|values| values.iter().map(|x| x.to_f64()).collect())
 }
 
-/// The fast one and the reference, both in f32.
-fn single_precision(shape: InputShape) -> [Box<dyn Policy<f32>>; 2] {
-    [lstm().policy(shape), Box::new(ReferenceLstm::<f32>::new(&lstm(), shape))]
+/// The reference in f32, and the fast ones.
+fn single_precision(shape: InputShape) -> [Box<dyn Policy<f32>>; 3] {
+    let isa = Isa::detect();
+    [
+        Box::new(ReferenceLstm::<f32>::new(&lstm(), shape)),
+        Box::new(FastLstm::new(&lstm(), shape, isa)),
+        Box::new(NarrowLstm::new(&lstm(), shape, isa)),
+    ]
 }
 
 /// Any cotangent will do.
@@ -303,8 +309,16 @@ impl Case {
         }
     }
 
-    fn fast(&self, isa: Isa) -> FastLstm {
-        FastLstm::new(&self.lstm(), self.shape, isa)
+    /// The fast ones, whichever is taken for this many units.
+    fn fast(&self, isa: Isa) -> [Box<dyn Policy<f32>>; 2] {
+        [
+            Box::new(FastLstm::new(&self.lstm(), self.shape, isa)),
+            Box::new(NarrowLstm::new(&self.lstm(), self.shape, isa)),
+        ]
+    }
+
+    fn passes(&self, isa: Isa) -> [Pass<f32>; 2] {
+        self.fast(isa).map(|mut policy| self.pass(policy.as_mut()))
     }
 }
 
@@ -313,21 +327,21 @@ proptest! {
 
     #[test]
     fn every_instruction_set_gives_the_same_bits(case in case()) {
-        let plain = case.pass(&mut case.fast(Isa::all()[0]));
+        let plain = case.passes(Isa::all()[0]);
         for isa in &Isa::all()[1..] {
-            prop_assert_eq!(&case.pass(&mut case.fast(*isa)), &plain, "{:?}", isa);
+            prop_assert_eq!(&case.passes(*isa), &plain, "{:?}", isa);
         }
     }
 
     #[test]
-    fn the_fast_one_follows_the_reference_in_double_precision(case in case()) {
-        let fast = case.pass(&mut case.fast(Isa::detect()));
+    fn the_fast_ones_follow_the_reference_in_double_precision(case in case()) {
         let exact = case.pass(&mut ReferenceLstm::<f64>::new(&case.lstm(), case.shape));
         let exact = [
             &exact.inputs, &exact.positions, &exact.head_inputs, &exact.head_gradients,
             &exact.d_weights, &exact.d_inputs, &exact.d_gates,
         ];
-        for ((name, fast), exact) in fast.parts().into_iter().zip(exact) {
+        let fast = case.passes(Isa::detect());
+        for ((name, fast), exact) in fast.iter().flat_map(|fast| fast.parts().into_iter().zip(exact)) {
             // A rounding is 6e-8 of the largest number in a sum; sums of up to some hundred terms, whose errors four
             // steps pass on.
             let size = exact.iter().fold(1.0_f64, |size, x| size.max(x.abs()));
@@ -342,17 +356,17 @@ proptest! {
     fn paths_have_the_same_bits_in_any_batch(case in case(), path in 0..1000_usize) {
         let path = path % case.dims.batch;
         let alone = Case { dims: Dims { batch: 1, ..case.dims }, ..case.clone() };
-        let together = case.pass(&mut case.fast(Isa::detect()));
         let layout = case.lstm().layout(case.shape.count);
-        let mut policy = alone.fast(Isa::detect());
-        // The same weights and this path's inputs.
-        let inputs = case.shape.count;
         let weights = case.weights(layout.len());
-        let mut own: Vec<f32> = together.inputs.chunks(case.dims.batch * inputs)
-            .flat_map(|row| row[path * inputs..][..inputs].to_vec()).collect();
-        policy.forward(&weights, &mut own, alone.dims);
-        let expected: Vec<f32> = together.positions.chunks(case.dims.batch).map(|row| row[path]).collect();
-        prop_assert_eq!(policy.positions(), &expected);
+        for (mut policy, together) in alone.fast(Isa::detect()).into_iter().zip(case.passes(Isa::detect())) {
+            // The same weights and this path's inputs.
+            let inputs = case.shape.count;
+            let mut own: Vec<f32> = together.inputs.chunks(case.dims.batch * inputs)
+                .flat_map(|row| row[path * inputs..][..inputs].to_vec()).collect();
+            policy.forward(&weights, &mut own, alone.dims);
+            let expected: Vec<f32> = together.positions.chunks(case.dims.batch).map(|row| row[path]).collect();
+            prop_assert_eq!(policy.positions(), &expected);
+        }
     }
 }
 
@@ -360,7 +374,9 @@ proptest! {
 fn a_policy_forgets_the_last_batch() {
     let case = Case { hidden: 11, shape: FED_BACK, dims: Dims { batch: 5, time: 4 }, scope: Scope::All, seed: 3 };
     let larger = Case { dims: Dims { batch: 70, time: 6 }, seed: 4, ..case.clone() };
-    let mut used = case.fast(Isa::detect());
-    larger.pass(&mut used);
-    assert_eq!(case.pass(&mut used), case.pass(&mut case.fast(Isa::detect())));
+    let fresh = case.passes(Isa::detect());
+    for (mut used, fresh) in case.fast(Isa::detect()).into_iter().zip(fresh) {
+        larger.pass(used.as_mut());
+        assert_eq!(case.pass(used.as_mut()), fresh);
+    }
 }
