@@ -146,6 +146,27 @@ impl Lanes {
     }
 }
 
+/// The sums of eight vectors, each as [`Lanes::sum`]: a level of all trees at a time.
+#[inline(always)]
+pub(crate) fn sums_of_rows(rows: &[f32]) -> Lanes {
+    let rows: &[f32; LANES * LANES] = rows.first_chunk().expect("eight vectors");
+    let mut halves = [0.0; LANES * 4];
+    for place in 0..LANES * 4 {
+        let from = place / 4 * LANES + place % 4;
+        halves[place] = rows[from] + rows[from + 4];
+    }
+    let mut quarters = [0.0; LANES * 2];
+    for place in 0..LANES * 2 {
+        let from = place / 2 * 4 + place % 2;
+        quarters[place] = halves[from] + halves[from + 2];
+    }
+    let mut sums = Lanes::ZERO;
+    for row in 0..LANES {
+        sums.0[row] = quarters[2 * row] + quarters[2 * row + 1];
+    }
+    sums
+}
+
 /// `sums[r, v] += left[r] · right[v]`.
 #[inline(always)]
 pub(crate) fn add_outer<T: Real, const R: usize, const V: usize, const N: usize>(
