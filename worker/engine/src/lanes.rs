@@ -117,24 +117,6 @@ impl<const N: usize, R: Real> Vector<N, R> {
     pub(crate) fn sub(self, b: Vector<N, R>) -> Vector<N, R> {
         each!(lane, self.0[lane] - b.0[lane])
     }
-
-    /// N/8 rows of eight numbers, which begin `stride` numbers apart.
-    #[inline(always)]
-    pub(crate) fn load_rows(from: &[R], stride: usize) -> Vector<N, R> {
-        let mut lanes = [R::ZERO; N];
-        for (row, lanes) in lanes.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            *lanes = *from[row * stride..].first_chunk().expect("a row of eight");
-        }
-        Vector(lanes)
-    }
-
-    /// Writes N/8 rows of eight numbers, which begin `stride` numbers apart.
-    #[inline(always)]
-    pub(crate) fn store_rows(self, to: &mut [R], stride: usize) {
-        for (row, lanes) in self.0.as_chunks::<LANES>().0.iter().enumerate() {
-            *to[row * stride..].first_chunk_mut().expect("a row of eight") = *lanes;
-        }
-    }
 }
 
 impl Lanes {
@@ -144,6 +126,28 @@ impl Lanes {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
+}
+
+/// The sums of eight vectors, each as [`Lanes::sum`]: a level of all trees at a time.
+#[inline(always)]
+#[expect(clippy::needless_range_loop, reason = "of iterators, the compiler does not make vectors here")]
+pub(crate) fn sums_of_rows(rows: &[f32]) -> Lanes {
+    let rows: &[f32; LANES * LANES] = rows.first_chunk().expect("eight vectors");
+    let mut halves = [0.0; LANES * 4];
+    for place in 0..LANES * 4 {
+        let from = place / 4 * LANES + place % 4;
+        halves[place] = rows[from] + rows[from + 4];
+    }
+    let mut quarters = [0.0; LANES * 2];
+    for place in 0..LANES * 2 {
+        let from = place / 2 * 4 + place % 2;
+        quarters[place] = halves[from] + halves[from + 2];
+    }
+    let mut sums = Lanes::ZERO;
+    for row in 0..LANES {
+        sums.0[row] = quarters[2 * row] + quarters[2 * row + 1];
+    }
+    sums
 }
 
 /// `sums[r, v] += left[r] · right[v]`.

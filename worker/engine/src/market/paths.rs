@@ -53,7 +53,7 @@ impl Paths {
         let variance = self.variance.as_slice_mut().expect("the standard layout").chunks_mut(GROUP * points);
         for (first, (price, variance)) in (first..).step_by(GROUP).zip(price.zip(variance)) {
             let draws = &mut self.draws[..price.len() / points * taken];
-            (first..).zip(draws.chunks_exact_mut(taken)).for_each(|(path, draws)| normals.fill(path, draws));
+            normals.fill_paths(first, taken, draws);
             model.paths(draws, price, variance);
         }
     }

@@ -1,6 +1,7 @@
 //! Randomness, addressed by purpose: whoever needs random numbers says what for, for which seed and which item, and
 //! gets the same ones whatever else the run does.
 
+mod chacha;
 mod normal;
 mod numpy;
 
@@ -9,6 +10,8 @@ pub use numpy::NumpyLegacy;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
+
+use crate::isa::Isa;
 
 /// What random numbers are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,19 +47,14 @@ pub struct Stream(ChaCha8Rng);
 impl Stream {
     /// The stream from its beginning. Validation and test sets depend on the market alone: their `seed` is 0.
     pub fn new(purpose: Purpose, seed: u64, index: u64) -> Stream {
-        let mut key = [0_u8; 32];
-        key[..8].copy_from_slice(b"hedgswp1");
-        key[8..16].copy_from_slice(&purpose.tag().to_le_bytes());
-        key[16..24].copy_from_slice(&seed.to_le_bytes());
-        let mut generator = ChaCha8Rng::from_seed(key);
+        let mut generator = ChaCha8Rng::from_seed(key(purpose, seed));
         generator.set_stream(index);
         Stream(generator)
     }
 
     /// Uniform on (0, 1): an odd multiple of 2⁻⁵³, so neither end occurs.
     pub fn uniform(&mut self) -> f64 {
-        const STEP: f64 = 1.0 / 4_503_599_627_370_496.0;
-        ((self.0.next_u64() >> 12) as f64 + 0.5) * STEP
+        to_uniform(self.0.next_u64())
     }
 
     /// Standard normal, by inversion: one uniform each.
@@ -65,10 +63,33 @@ impl Stream {
     }
 }
 
+/// The key of the streams of a purpose under a seed.
+fn key(purpose: Purpose, seed: u64) -> [u8; 32] {
+    let mut key = [0_u8; 32];
+    key[..8].copy_from_slice(b"hedgswp1");
+    key[8..16].copy_from_slice(&purpose.tag().to_le_bytes());
+    key[16..24].copy_from_slice(&seed.to_le_bytes());
+    key
+}
+
+/// See [`Stream::uniform`].
+#[inline(always)]
+fn to_uniform(bits: u64) -> f64 {
+    const STEP: f64 = 1.0 / 4_503_599_627_370_496.0;
+    ((bits >> 12) as f64 + 0.5) * STEP
+}
+
 /// Where the normals of a set of paths come from.
 pub trait Normals {
     /// Fills `normals` with those of path number `path` of the set. Paths are asked for in ascending order, each once.
     fn fill(&mut self, path: u64, normals: &mut [f64]);
+
+    /// Fills `normals` with those of the paths from `first` on, one path after the other, `taken` of each.
+    fn fill_paths(&mut self, first: u64, taken: usize, normals: &mut [f64]) {
+        for (path, normals) in (first..).zip(normals.chunks_exact_mut(taken)) {
+            self.fill(path, normals);
+        }
+    }
 }
 
 /// A set of paths with a stream for each: path k is the same however many there are.
@@ -85,6 +106,20 @@ impl Normals for StreamPerPath {
         let mut stream = Stream::new(self.purpose, self.seed, path);
         normals.fill_with(|| stream.uniform());
         normal::to_normals(normals);
+    }
+
+    fn fill_paths(&mut self, first: u64, taken: usize, normals: &mut [f64]) {
+        let StreamPerPath { purpose, seed } = *self;
+        let mut path = first;
+        let mut groups = normals.chunks_exact_mut(chacha::STREAMS * taken);
+        for out in &mut groups {
+            Isa::detect().run(chacha::Uniforms { key: key(purpose, seed), first: path, out });
+            normal::to_normals(out);
+            path += chacha::STREAMS as u64;
+        }
+        for (path, normals) in (path..).zip(groups.into_remainder().chunks_exact_mut(taken)) {
+            self.fill(path, normals);
+        }
     }
 }
 

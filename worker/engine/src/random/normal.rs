@@ -52,7 +52,7 @@ struct ToNormals<'a> {
     uniforms: &'a mut [f64],
 }
 
-/// Numbers that are taken at a time, and again those in the tails among them.
+/// Numbers that are taken at a time, and again those in the tails among them: as many as an integer has bits.
 const PIECE: usize = 64;
 
 impl Kernel for ToNormals<'_> {
@@ -63,19 +63,21 @@ impl Kernel for ToNormals<'_> {
             let mut uniforms = [0.5; PIECE];
             uniforms[..piece.len()].copy_from_slice(piece);
             let mut normals = uniforms;
-            let vectors = normals.as_chunks_mut::<LANES>().0;
-            for vector in &mut vectors[..piece.len().div_ceil(LANES)] {
-                for x in vector {
-                    *x = central(*x - 0.5);
-                }
+            for x in &mut normals {
+                *x = central(*x - 0.5);
             }
             piece.copy_from_slice(&normals[..piece.len()]);
-            // Where they are, packed.
-            let (mut places, mut count) = ([0_u8; PIECE], 0);
-            for (place, p) in (0_u8..).zip(&uniforms[..piece.len()]) {
-                places[count] = place;
+            // A bit for each of them, then their places.
+            let mut tails = 0_u64;
+            for (place, p) in uniforms.iter().enumerate() {
                 // Also of a NaN.
-                count += usize::from((p - 0.5).abs() > CENTRE || p.is_nan());
+                tails |= u64::from((p - 0.5).abs() > CENTRE || p.is_nan()) << place;
+            }
+            let (mut places, mut count) = ([0_u8; PIECE], 0);
+            while tails != 0 {
+                places[count] = tails.trailing_zeros() as u8;
+                count += 1;
+                tails &= tails - 1;
             }
             for places in places[..count].chunks(LANES) {
                 let mut ps = [0.01; LANES];

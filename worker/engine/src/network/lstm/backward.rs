@@ -177,11 +177,7 @@ impl Backward<'_> {
         if self.ends_at_head {
             return;
         }
-        if WIDE {
-            self.through_states::<16>(here, rows, time);
-        } else {
-            self.through_states::<LANES>(here, rows, time);
-        }
+        self.through_states(here, rows, time);
         self.through_feedback(here, rows, time);
         if self.of_weights {
             self.add_weight_gradients::<WIDE>(here, rows, time);
@@ -230,56 +226,34 @@ impl Backward<'_> {
         }
     }
 
-    /// The gradient at the gates' pre-activations and at c_{t−1}, from those at h_t, c_t and the head: of N/8 paths at a
-    /// time.
+    /// The gradient at the gates' pre-activations and at c_{t−1}, from those at h_t, c_t and the head.
     #[inline(always)]
-    fn through_states<const N: usize>(&mut self, here: usize, rows: usize, time: usize) {
-        let paths = N / LANES;
-        let whole = rows - rows % paths;
-        for row in (0..whole).step_by(paths) {
-            self.through_state::<N>(here, [rows, row], time);
-        }
-        for row in whole..rows {
-            self.through_state::<LANES>(here, [rows, row], time);
-        }
-    }
-
-    /// The same of N/8 paths from `row` on.
-    #[inline(always)]
-    fn through_state<const N: usize>(&mut self, here: usize, [rows, row]: [usize; 2], time: usize) {
+    fn through_states(&mut self, here: usize, rows: usize, time: usize) {
         let (hidden, width) = (self.shape.hidden, padded(self.shape.hidden));
-        let Scratch { d_gates, d_state, d_cell, .. } = &mut *self.scratch;
-        let gates = &self.trace.gates[here * 4 * width..][..rows * 4 * width];
-        let cell_tanh = &self.trace.cell_tanh[here * width..][..rows * width];
         let last_cell = match time {
-            0 => &self.weights.start[..],
+            0 => &self.weights.start[..rows * width],
             _ => &self.trace.cell[(here - self.dims.batch) * width..][..rows * width],
         };
-        let mut d_logit = Vector::<N>::ZERO;
-        for (lanes, d) in d_logit.0.as_chunks_mut::<LANES>().0.iter_mut().zip(&self.d_logits[here + row..]) {
-            *lanes = [*d; LANES];
-        }
-        for block in 0..width / LANES {
-            let (unit, place) = (block * LANES, (block * rows + row) * LANES);
-            let gates = &gates[place * 4..][..N * 4];
-            let gate = |gate: usize| Vector::<N>::load_rows(&gates[gate * LANES..], GATES);
-            let (i, f, g, o) = (gate(0), gate(1), gate(2), gate(3));
-            let tanh = Vector::load(&cell_tanh[place..]);
-            let head = Vector::load_rows(&self.weights.head[unit..], 0);
-            let d_h = d_logit.mul_add(head, Vector::load_rows(&d_state[row * width + unit..], width));
-            let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Vector::ONE), Vector::load(&d_cell[place..]));
-            // σ' = σ − σ², tanh' = 1 − tanh².
-            let d_gate = [
-                d_c.mul(g).mul(i.mul_sub_from(i, i)),
-                d_c.mul(Vector::load(&last_cell[place..])).mul(f.mul_sub_from(f, f)),
-                d_c.mul(i).mul(g.mul_sub_from(g, Vector::ONE)),
-                d_h.mul(tanh).mul(o.mul_sub_from(o, o)),
-            ];
-            let d_gates = &mut d_gates[row * stride(hidden) + block * GATES..];
-            unrolled!(gate in GATE_COUNT, {
-                d_gate[gate].store_rows(&mut d_gates[gate * LANES..], stride(hidden));
-            });
-            d_c.mul(f).store(&mut d_cell[place..]);
+        let Scratch { d_gates, d_state, d_cell, .. } = &mut *self.scratch;
+        let traced = self.trace.gates[here * 4 * width..][..rows * 4 * width].chunks_exact(rows * GATES);
+        let traced = traced.zip(self.trace.cell_tanh[here * width..][..rows * width].chunks_exact(rows * LANES));
+        let traced = traced.zip(last_cell.chunks_exact(rows * LANES));
+        for (block, (((gates, cell_tanh), last_cell), d_cell)) in
+            traced.zip(d_cell.chunks_exact_mut(rows * LANES)).enumerate()
+        {
+            let units = UnitsBack {
+                head: &self.weights.head[block * LANES..],
+                d_logits: &self.d_logits[here..][..rows],
+                gates,
+                cell_tanh,
+                last_cell,
+                d_state: &d_state[block * LANES..],
+                width,
+                d_cell,
+                d_gates: &mut d_gates[block * GATES..],
+                stride: stride(hidden),
+            };
+            units.run();
         }
     }
 
@@ -366,6 +340,49 @@ impl Backward<'_> {
                 _ if WIDE => to.rows::<8, 2, 16>(d_state, rows),
                 _ => to.rows::<3, 4, 8>(d_state, rows),
             }
+        }
+    }
+}
+
+/// Eight units of a block of paths at one point, on the way back through them.
+struct UnitsBack<'a> {
+    /// The weights of the units.
+    head: &'a [f32],
+    d_logits: &'a [f32],
+    /// Of the trace.
+    gates: &'a [f32],
+    cell_tanh: &'a [f32],
+    last_cell: &'a [f32],
+    /// From the units of the first path on; a path's are `width` numbers from the next one's.
+    d_state: &'a [f32],
+    width: usize,
+    d_cell: &'a mut [f32],
+    /// Likewise, with `stride` numbers.
+    d_gates: &'a mut [f32],
+    stride: usize,
+}
+
+impl UnitsBack<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let head = Lanes::load(self.head);
+        let traced = self.gates.chunks_exact(GATES).zip(self.cell_tanh.chunks_exact(LANES));
+        let traced = traced.zip(self.last_cell.chunks_exact(LANES));
+        let above = self.d_logits.iter().zip(self.d_state.chunks(self.width));
+        let below = self.d_cell.chunks_exact_mut(LANES).zip(self.d_gates.chunks_mut(self.stride));
+        for ((((gates, tanh), last_cell), (d_logit, d_state)), (d_cell, d_gates)) in traced.zip(above).zip(below) {
+            let ([i, f, g, o], tanh) = (Lanes::load_all(gates), Lanes::load(tanh));
+            let d_h = Lanes::splat(*d_logit).mul_add(head, Lanes::load(d_state));
+            let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Vector::ONE), Lanes::load(d_cell));
+            d_c.mul(f).store(d_cell);
+            // σ' = σ − σ², tanh' = 1 − tanh².
+            let d_gate = [
+                d_c.mul(g).mul(i.mul_sub_from(i, i)),
+                d_c.mul(Vector::load(last_cell)).mul(f.mul_sub_from(f, f)),
+                d_c.mul(i).mul(g.mul_sub_from(g, Vector::ONE)),
+                d_h.mul(tanh).mul(o.mul_sub_from(o, o)),
+            ];
+            Lanes::store_all(d_gate, d_gates);
         }
     }
 }

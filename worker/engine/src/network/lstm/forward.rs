@@ -6,8 +6,11 @@ use super::fast::{BLOCK, GATES, Trace, padded};
 use crate::activation::{SIGMOID_OCTAVES, TANH_OCTAVES};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
-use crate::lanes::{LANES, Lanes, Vector, add_outer, unrolled};
+use crate::lanes::{LANES, Lanes, Vector, add_outer, sums_of_rows, unrolled};
 use crate::network::Dims;
+
+/// Times eight paths in a block.
+const EIGHTS: usize = BLOCK / LANES;
 
 /// The weights as the forward pass reads them.
 #[derive(Default)]
@@ -74,6 +77,8 @@ struct Step<'a> {
     cell: &'a mut [f32],
     cell_tanh: &'a mut [f32],
     state: &'a mut [f32],
+    /// What the head's products with the states have come to, in lanes: \[BLOCK, 8\].
+    logits: &'a mut [f32; BLOCK * LANES],
 }
 
 impl Kernel for Forward<'_> {
@@ -84,8 +89,9 @@ impl Kernel for Forward<'_> {
             let rows = BLOCK.min(batch - first);
             for time in 0..time {
                 self.feed_back(first, rows, time);
-                self.step::<WIDE>(first, rows, time);
-                self.decide(time * batch + first, rows);
+                let mut logits = [0.0; BLOCK * LANES];
+                self.step::<WIDE>(first, rows, time, &mut logits);
+                self.decide(time * batch + first, rows, &logits);
             }
         }
     }
@@ -104,9 +110,9 @@ impl Forward<'_> {
         }
     }
 
-    /// Gates and states of a block at `time`.
+    /// Gates and states of a block at `time`, and the head's products with the states.
     #[inline(always)]
-    fn step<const WIDE: bool>(&mut self, first: usize, rows: usize, time: usize) {
+    fn step<const WIDE: bool>(&mut self, first: usize, rows: usize, time: usize, logits: &mut [f32; BLOCK * LANES]) {
         let Shape { inputs, hidden } = self.shape;
         let (batch, width) = (self.dims.batch, padded(hidden));
         let here = time * batch + first;
@@ -127,39 +133,39 @@ impl Forward<'_> {
             cell: &mut cell[..rows * width],
             cell_tanh: &mut self.trace.cell_tanh[here * width..][..rows * width],
             state: &mut state[..rows * width],
+            logits,
         };
-        for (block, panel) in self.weights.panels.chunks_exact((1 + inputs + hidden) * GATES).enumerate() {
+        let panels = self.weights.panels.chunks_exact((1 + inputs + hidden) * GATES);
+        for (block, (panel, head)) in panels.zip(self.weights.head.chunks_exact(LANES)).enumerate() {
             if WIDE {
                 step.tiles::<8, 2, 16>(self.shape, panel, rows, block);
+                step.units::<2, 16>(width, rows, block, head);
             } else {
                 step.tiles::<3, 4, 8>(self.shape, panel, rows, block);
+                step.units::<4, 8>(width, rows, block, head);
             }
         }
     }
 
-    /// The positions of the rows from `here` on: δ = tanh(w·h + b).
+    /// The positions of the rows from `here` on: δ = tanh(w·h + b), with the products w·h in lanes.
     #[inline(always)]
-    fn decide(&mut self, here: usize, rows: usize) {
-        let width = padded(self.shape.hidden);
-        let states = &self.trace.state[here * width..][..rows * width];
-        let mut logits = [0.0; BLOCK];
-        for (logit, state) in logits.iter_mut().zip(states.chunks_exact(width)) {
-            let mut sum = Lanes::ZERO;
-            for (state, head) in state.chunks_exact(LANES).zip(self.weights.head.chunks_exact(LANES)) {
-                sum = Lanes::load(state).mul_add(Lanes::load(head), sum);
+    fn decide(&mut self, here: usize, rows: usize, logits: &[f32; BLOCK * LANES]) {
+        let mut positions = [0.0; BLOCK];
+        let bias = Lanes::splat(self.weights.head_bias);
+        unrolled!(eight in EIGHTS, {
+            if eight * LANES < rows {
+                let sums = sums_of_rows(&logits[eight * LANES * LANES..]);
+                sums.add(bias).tanh().store(&mut positions[eight * LANES..]);
             }
-            *logit = sum.sum() + self.weights.head_bias;
-        }
-        for logits in logits.chunks_exact_mut(LANES).take(rows.div_ceil(LANES)) {
-            Lanes::load(logits).tanh().store(logits);
-        }
-        self.trace.positions[here..][..rows].copy_from_slice(&logits[..rows]);
+        });
+        self.trace.positions[here..][..rows].copy_from_slice(&positions[..rows]);
     }
 }
 
 impl Step<'_> {
-    /// Gates and states of all paths in the `block`th eight units, of `R` paths at a time: with the four gates' V
-    /// vectors of N a path they fill twelve of sixteen registers, or sixteen of 32, and leave room for what is multiplied.
+    /// What the gates of all paths in the `block`th eight units are activated from, of `R` paths at a time: with the four
+    /// gates' V vectors of N a path they fill twelve of sixteen registers, or sixteen of 32, and leave room for what is
+    /// multiplied.
     #[inline(always)]
     fn tiles<const R: usize, const V: usize, const N: usize>(
         &mut self,
@@ -204,32 +210,54 @@ impl Step<'_> {
         features.multiply(&mut sums, of_inputs);
         states.multiply(&mut sums, of_states);
         let gates = &mut self.gates[(block * rows + row) * GATES..][..R * GATES];
-        unrolled!(r in R, unrolled!(v in V, {
-            sums[r][v].activate_gates(v * N).store(&mut gates[r * GATES + v * N..]);
-        }));
-        if N > LANES && R > 1 {
-            for r in (0..R).step_by(2) {
-                self.cells::<16>(width, [rows, row + r], block);
-            }
-        } else {
-            for r in 0..R {
-                self.cells::<LANES>(width, [rows, row + r], block);
-            }
-        }
+        unrolled!(r in R, Vector::store_all(sums[r], &mut gates[r * GATES..]));
     }
 
-    /// The states of N/8 paths in the `block`th eight units, from their gates.
+    /// Gates and states of all paths in the `block`th eight units, and the head's product with them. One thing after the
+    /// other for all paths: no path waits for what another one's takes, and every vector is read as it lies.
     #[inline(always)]
-    fn cells<const N: usize>(&mut self, width: usize, [rows, row]: [usize; 2], block: usize) {
-        let here = (block * rows + row) * LANES;
-        let gates = &self.gates[here * 4..][..N * 4];
-        let gate = |place: usize| Vector::<N>::load_rows(&gates[place * LANES..], GATES);
-        let last_cell = Vector::load(&self.last_cell[here..]);
-        let cell = gate(1).mul_add(last_cell, gate(0).mul(gate(2)));
-        let cell_tanh = cell.tanh();
-        cell.store(&mut self.cell[here..]);
-        cell_tanh.store(&mut self.cell_tanh[here..]);
-        gate(3).mul(cell_tanh).store_rows(&mut self.state[row * width + block * LANES..], width);
+    fn units<const V: usize, const N: usize>(&mut self, width: usize, rows: usize, block: usize, head: &[f32]) {
+        let here = block * rows;
+        let gates = &mut self.gates[here * GATES..][..rows * GATES];
+        let last_cell = &self.last_cell[here * LANES..][..rows * LANES];
+        let cell = &mut self.cell[here * LANES..][..rows * LANES];
+        let cell_tanh = &mut self.cell_tanh[here * LANES..][..rows * LANES];
+        for gates in gates.chunks_exact_mut(GATES) {
+            unrolled!(v in V, {
+                let gates = &mut gates[v * N..][..N];
+                Vector::<N>::load(gates).activate_gates(v * N).store(gates);
+            });
+        }
+        for ((gates, last_cell), cell) in
+            gates.chunks_exact(GATES).zip(last_cell.chunks_exact(LANES)).zip(cell.chunks_exact_mut(LANES))
+        {
+            let [i, f, g, _] = Lanes::load_all(gates);
+            f.mul_add(Lanes::load(last_cell), i.mul(g)).store(cell);
+        }
+        tanh_all::<N>(cell, cell_tanh);
+        let head = Lanes::load(head);
+        let states = self.state[block * LANES..].chunks_mut(width).zip(self.logits.chunks_exact_mut(LANES));
+        for ((gates, cell_tanh), (state, logit)) in
+            gates.chunks_exact(GATES).zip(cell_tanh.chunks_exact(LANES)).zip(states)
+        {
+            let [_, _, _, o] = Lanes::load_all(gates);
+            let h = o.mul(Lanes::load(cell_tanh));
+            h.store(state);
+            h.mul_add(head, Lanes::load(logit)).store(logit);
+        }
+    }
+}
+
+/// tanh of every number, N at a time as far as there are so many.
+#[inline(always)]
+fn tanh_all<const N: usize>(from: &[f32], to: &mut [f32]) {
+    let whole = from.len() - from.len() % N;
+    let ((from, from_rest), (to, to_rest)) = (from.split_at(whole), to.split_at_mut(whole));
+    for (from, to) in from.chunks_exact(N).zip(to.chunks_exact_mut(N)) {
+        Vector::<N>::load(from).tanh().store(to);
+    }
+    for (from, to) in from_rest.chunks_exact(LANES).zip(to_rest.chunks_exact_mut(LANES)) {
+        Lanes::load(from).tanh().store(to);
     }
 }
 
