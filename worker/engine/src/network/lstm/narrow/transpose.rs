@@ -1,5 +1,7 @@
 //! From rows of a path's numbers to rows of paths, and back.
 
+use wide::f32x4;
+
 use crate::lanes::{LANES, Vector, unrolled};
 
 /// A matrix of so many rows and columns, whose rows begin `stride` numbers apart.
@@ -11,36 +13,30 @@ pub(super) struct Matrix<'a> {
     pub(super) columns: usize,
 }
 
+/// Rows and columns of a tile that is turned within registers, which compilers do of themselves only where rows lie side by
+/// side.
+const TILE: usize = 4;
+
 impl Matrix<'_> {
     /// Writes the transpose, whose rows begin `stride` numbers apart.
     #[inline(always)]
     pub(super) fn transpose_into(self, to: &mut [f32], stride: usize) {
-        for first in (0..self.columns).step_by(LANES) {
-            let columns = LANES.min(self.columns - first);
-            let from = Matrix { data: &self.data[first..], columns, ..self };
-            let to = &mut to[first * stride..];
-            let mut row = 0;
-            while columns == LANES && row + LANES <= self.rows {
-                let mut rows = [[0.0; LANES]; LANES];
-                unrolled!(r in LANES, rows[r] = from.row(row + r));
-                turn(&rows, &mut to[row..], stride);
-                row += LANES;
+        let [rows, columns] = [self.rows, self.columns].map(|count| count - count % TILE);
+        for column in (0..columns).step_by(TILE) {
+            for row in (0..rows).step_by(TILE) {
+                let from = &self.data[row * self.stride + column..][..(TILE - 1) * self.stride + TILE];
+                let to = &mut to[column * stride + row..][..(TILE - 1) * stride + TILE];
+                let mut tile = [[0.0; TILE]; TILE];
+                unrolled!(r in TILE, tile[r] = *from[r * self.stride..].first_chunk().expect("a tile's row"));
+                let turned = f32x4::transpose(tile.map(f32x4::from)).map(f32x4::to_array);
+                unrolled!(c in TILE, *to[c * stride..].first_chunk_mut().expect("a tile's column") = turned[c]);
             }
-            from.turn_singly(row, to, stride);
         }
-    }
-
-    #[inline(always)]
-    fn row<const C: usize>(self, row: usize) -> [f32; C] {
-        *self.data[row * self.stride..].first_chunk().expect("a row's columns")
-    }
-
-    /// Number by number, from the `first` row on.
-    #[inline(always)]
-    fn turn_singly(self, first: usize, to: &mut [f32], stride: usize) {
-        for row in first..self.rows {
-            let numbers = &self.data[row * self.stride..][..self.columns];
-            to[row..].iter_mut().step_by(stride).zip(numbers).for_each(|(to, number)| *to = *number);
+        for row in 0..self.rows {
+            let done = if row < rows { columns } else { 0 };
+            for column in done..self.columns {
+                to[column * stride + row] = self.data[row * self.stride + column];
+            }
         }
     }
 }
