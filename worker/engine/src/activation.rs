@@ -47,6 +47,7 @@ struct Octaves<const N: usize> {
 impl<const N: usize> Octaves<N> {
     /// With z no less than `begin`; keeps a NaN, in `rest`.
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "lane by lane, of five vectors")]
     fn of(z: Vector<N>, begin: [f32; N]) -> Octaves<N> {
         let [mut power, mut less, mut more, mut rest] = [Vector::ZERO; 4];
         for lane in 0..N {

@@ -8,9 +8,6 @@ use crate::isa::Kernel;
 use crate::lanes::{LANES, Vector, add_outer, unrolled};
 use crate::network::{Dims, GateRows};
 
-/// Rows of inputs or states whose products with a unit's gates are summed up at a time.
-const TILE: usize = 4;
-
 /// Points whose gradients at the gates are kept until they are multiplied by what the gates saw: each of the sums is then
 /// read and written once for all of them.
 const POINTS: usize = 4;
@@ -36,7 +33,7 @@ pub(super) struct Scratch {
     /// At h, rounded up to eights, and c: \[H, PATHS\].
     d_state: Aligned<f32>,
     d_cell: Aligned<f32>,
-    /// Of the input weights, the recurrent weights and the bias: \[H, I + H + 1, 4, STRIP\].
+    /// Of the recurrent weights, the input weights and the bias: \[H, H + I + 1, 4, STRIP\].
     d_weights: Aligned<f32>,
     /// Of the head's weights and bias: \[H + 1, STRIP\].
     d_head: Aligned<f32>,
@@ -91,8 +88,8 @@ impl Scratch {
                 let row = gate * hidden + unit;
                 let mut sums = sums[gate..].iter().step_by(GATES).map(total);
                 let mut next = || sums.next().expect("a sum for each weight");
-                gradient.input[row * inputs..][..inputs].iter_mut().for_each(|place| *place = next());
                 gradient.recurrent[row * hidden..][..hidden].iter_mut().for_each(|place| *place = next());
+                gradient.input[row * inputs..][..inputs].iter_mut().for_each(|place| *place = next());
                 let bias = next();
                 (gradient.bias_input[row], gradient.bias_recurrent[row]) = (bias, bias);
             }
@@ -339,11 +336,9 @@ impl Scratch {
     /// Adds the gradients of the head's weights and bias.
     #[inline(always)]
     fn add_head_gradients<const S: usize, const N: usize>(&mut self, now: Frame<'_>) {
-        let (d_weights, d_bias) = self.d_head.split_at_mut(now.state.len() / PATHS * STRIP);
         let d_logits = Rows { data: &self.d_logits, stride: 0, count: 1, points: 1 };
         let states = Rows { data: now.state, stride: 0, count: now.state.len() / PATHS, points: 1 };
-        add_products::<1, S, N>(d_weights, d_logits, states);
-        add_sums::<1, S, N>(d_bias, d_logits);
+        add_products::<1, S, N, true>(&mut self.d_head, d_logits, states);
     }
 
     /// Adds the gradients of the recurrent layer's weights: at the gates, times what they saw, of so many points from this
@@ -360,11 +355,9 @@ impl Scratch {
         for (unit, d_weights) in self.d_weights.chunks_exact_mut(len).enumerate() {
             let data = &self.d_gates[unit * GATES * PATHS..];
             let d_gates = Rows { data, stride: hidden * GATES * PATHS, count: GATES, points };
-            let (of_inputs, rest) = d_weights.split_at_mut(inputs * GATES * STRIP);
-            let (of_states, of_bias) = rest.split_at_mut(hidden * GATES * STRIP);
-            add_products::<GATES, S, N>(of_inputs, d_gates, seen_inputs);
-            add_products::<GATES, S, N>(of_states, d_gates, seen_states);
-            add_sums::<GATES, S, N>(of_bias, d_gates);
+            let (of_states, of_inputs) = d_weights.split_at_mut(hidden * GATES * STRIP);
+            add_products::<GATES, S, N, false>(of_states, d_gates, seen_states);
+            add_products::<GATES, S, N, true>(of_inputs, d_gates, seen_inputs);
         }
     }
 }
@@ -387,46 +380,60 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// `sums[g, lane] += Σ left[g, path]` over the paths of each lane, point by point and in order.
+/// `sums[k, g, lane] += Σ left[g, path] · right[k, path]` over the paths of each lane, point by point and in order; with a
+/// BIAS there is one more row on the right, of ones.
 #[inline(always)]
-fn add_sums<const G: usize, const S: usize, const N: usize>(all_sums: &mut [f32], left: Rows<'_>) {
-    for lane in (0..STRIP).step_by(N) {
-        let mut sums = [Vector::<N>::ZERO; G];
-        unrolled!(g in G, sums[g] = Vector::load(&all_sums[g * STRIP + lane..]));
-        for point in 0..left.points {
-            let left = left.at::<G>(point, 0);
-            unrolled!(s in S, unrolled!(g in G, {
-                sums[g] = sums[g].add(Vector::load(&left[g * PATHS + s * STRIP + lane..]));
-            }));
-        }
-        unrolled!(g in G, sums[g].store(&mut all_sums[g * STRIP + lane..]));
+fn add_products<const G: usize, const S: usize, const N: usize, const BIAS: bool>(
+    sums: &mut [f32],
+    left: Rows<'_>,
+    right: Rows<'_>,
+) {
+    // As many sums as there are registers for.
+    if N == LANES {
+        add_tiles::<2, G, S, N, BIAS>(sums, left, right);
+    } else {
+        add_tiles::<4, G, S, N, BIAS>(sums, left, right);
     }
 }
 
-/// `sums[k, g, lane] += Σ left[g, path] · right[k, path]` over the paths of each lane, point by point and in order.
+/// The same, T rows on the right at a time; T is at most four.
 #[inline(always)]
-fn add_products<const G: usize, const S: usize, const N: usize>(sums: &mut [f32], left: Rows<'_>, right: Rows<'_>) {
-    let whole = right.count - right.count % TILE;
-    for row in (0..whole).step_by(TILE) {
-        product_tile::<TILE, G, S, N>(&mut sums[row * G * STRIP..], left, right, row);
+fn add_tiles<const T: usize, const G: usize, const S: usize, const N: usize, const BIAS: bool>(
+    mut sums: &mut [f32],
+    left: Rows<'_>,
+    right: Rows<'_>,
+) {
+    let mut row = 0;
+    while right.count - row > T {
+        add_tile::<T, G, S, N, false>(sums, left, right, row);
+        sums = &mut sums[T * G * STRIP..];
+        row += T;
     }
-    for row in whole..right.count {
-        product_tile::<1, G, S, N>(&mut sums[row * G * STRIP..], left, right, row);
+    match right.count - row {
+        0 => add_tile::<0, G, S, N, BIAS>(sums, left, right, row),
+        1 => add_tile::<1, G, S, N, BIAS>(sums, left, right, row),
+        2 => add_tile::<2, G, S, N, BIAS>(sums, left, right, row),
+        3 => add_tile::<3, G, S, N, BIAS>(sums, left, right, row),
+        _ => add_tile::<T, G, S, N, BIAS>(sums, left, right, row),
     }
 }
 
-/// The same of K rows on the right.
+/// The same of the K rows from the `row`th on.
 #[inline(always)]
-fn product_tile<const K: usize, const G: usize, const S: usize, const N: usize>(
-    all_sums: &mut [f32],
+fn add_tile<const K: usize, const G: usize, const S: usize, const N: usize, const BIAS: bool>(
+    sums: &mut [f32],
     left: Rows<'_>,
     right: Rows<'_>,
     row: usize,
 ) {
-    let all_sums = &mut all_sums[..K * G * STRIP];
+    let (of_rows, of_bias) = sums.split_at_mut(K * G * STRIP);
     for lane in (0..STRIP).step_by(N) {
         let mut sums = [[Vector::<N>::ZERO; G]; K];
-        unrolled!(k in K, unrolled!(g in G, sums[k][g] = Vector::load(&all_sums[(k * G + g) * STRIP + lane..])));
+        let mut plain = [Vector::<N>::ZERO; G];
+        unrolled!(k in K, unrolled!(g in G, sums[k][g] = Vector::load(&of_rows[(k * G + g) * STRIP + lane..])));
+        if BIAS {
+            unrolled!(g in G, plain[g] = Vector::load(&of_bias[g * STRIP + lane..]));
+        }
         for point in 0..left.points {
             let (left, right) = (left.at::<G>(point, 0), right.at::<K>(point, row));
             unrolled!(s in S, {
@@ -437,8 +444,14 @@ fn product_tile<const K: usize, const G: usize, const S: usize, const N: usize>(
                     let right = Vector::load(&right[k * PATHS + at..]);
                     unrolled!(g in G, sums[k][g] = left_now[g].mul_add(right, sums[k][g]));
                 });
+                if BIAS {
+                    unrolled!(g in G, plain[g] = plain[g].add(left_now[g]));
+                }
             });
         }
-        unrolled!(k in K, unrolled!(g in G, sums[k][g].store(&mut all_sums[(k * G + g) * STRIP + lane..])));
+        unrolled!(k in K, unrolled!(g in G, sums[k][g].store(&mut of_rows[(k * G + g) * STRIP + lane..])));
+        if BIAS {
+            unrolled!(g in G, plain[g].store(&mut of_bias[g * STRIP + lane..]));
+        }
     }
 }
