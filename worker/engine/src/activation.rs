@@ -23,8 +23,9 @@ const TANH_GATE: usize = 2;
 const END: f32 = 126.0;
 /// Below this, 1/(1 + 2ᶻ) is 1 to half a unit; further on, its quotient's roundings would make it more.
 const SIGMOID_BEGIN: f32 = -24.0;
-/// Added to a number of less than 2²², this leaves the nearest whole number, in the last bits.
-const WHOLE: f32 = 12_582_912.0;
+/// Added to a number of less than 2²², this leaves the nearest whole number in the last bits, 128 more of it: the exponent
+/// of twice its power of two. With 127, halves would go to the odd neighbour.
+const WHOLE: f32 = 12_582_912.0 + 128.0;
 /// tanh(½ ln 2 · r)/r for |r| ≤ ½ as a polynomial in r², to 4.5e-8 of itself: minimax, by Remez' algorithm.
 const ODD: [f32; 3] = [0.346_573_56, -0.013_874_908, 0.000_654_689_85];
 
@@ -49,9 +50,9 @@ impl<const N: usize> Octaves<N> {
             let z = if z > END { END } else { z };
             let shifted = z + WHOLE;
             rest.0[lane] = z - (shifted - WHOLE);
-            let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0_f32.to_bits()));
-            less.0[lane] = power - 1.0;
-            more.0[lane] = power + 1.0;
+            let twice = f32::from_bits(shifted.to_bits() << 23);
+            less.0[lane] = twice.mul_add(0.5, -1.0);
+            more.0[lane] = twice.mul_add(0.5, 1.0);
         }
         let square = rest.mul(rest);
         let even = Vector::splat(ODD[2]).mul_add(square, Vector::splat(ODD[1]));
