@@ -38,12 +38,14 @@ impl<R: Real> Aligned<R> {
 impl<R> Deref for Aligned<R> {
     type Target = [R];
 
+    #[inline(always)]
     fn deref(&self) -> &[R] {
         &self.memory[self.start..][..self.len]
     }
 }
 
 impl<R> DerefMut for Aligned<R> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut [R] {
         &mut self.memory[self.start..][..self.len]
     }

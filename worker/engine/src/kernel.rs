@@ -73,6 +73,7 @@ fn tile<R: Real>(c: &mut [R], a: Strided<'_, R>, b: &[R], [k, n]: [usize; 2], [r
 }
 
 /// Σ a·b in eight interleaved lanes, whose sums are then added in order: one chain of additions would wait for itself.
+#[inline(always)]
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     const LANES: usize = 8;
     let (whole_a, rest_a) = a.as_chunks::<LANES>();

@@ -1,5 +1,6 @@
 //! Statistics of samples, summed in f64 in a fixed order.
 
+use crate::isa::{Isa, Kernel};
 use crate::kernel::dot;
 
 /// Count, mean and sum of squared deviations of a sample.
@@ -105,14 +106,26 @@ pub fn mean_absolute_correlation(rows: &[f64], cols: usize) -> Option<f64> {
         }
     }
     let mut sum = 0.0;
-    let mut pairs = 0_u64;
-    for (place, a) in standardised.iter().enumerate() {
-        for b in &standardised[..place] {
-            sum += dot(a, b).abs();
-            pairs += 1;
+    Isa::detect().run(Correlations { columns: &standardised, sum: &mut sum });
+    let pairs = standardised.len() * standardised.len().saturating_sub(1) / 2;
+    (pairs > 0).then(|| sum / pairs as f64)
+}
+
+/// The sum of the absolute products of every two columns.
+struct Correlations<'a> {
+    columns: &'a [Vec<f64>],
+    sum: &'a mut f64,
+}
+
+impl Kernel for Correlations<'_> {
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) {
+        for (place, a) in self.columns.iter().enumerate() {
+            for b in &self.columns[..place] {
+                *self.sum += dot(a, b).abs();
+            }
         }
     }
-    (pairs > 0).then(|| sum / pairs as f64)
 }
 
 #[cfg(test)]

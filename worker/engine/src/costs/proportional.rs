@@ -31,18 +31,17 @@ struct Trades<'a, R> {
 }
 
 impl<R: Real> Trades<'_, R> {
-    /// Calls `each` with every path, its change of the position and the price.
+    /// Calls `each` with every path's own of `others`, its change of the position and the price.
     #[inline(always)]
-    fn for_each(&self, mut each: impl FnMut(usize, R, R)) {
-        let prices = self.price[self.at.clone()].iter().copied().enumerate();
+    fn for_each<T>(&self, others: impl Iterator<Item = T>, mut each: impl FnMut(T, R, R)) {
+        let others = self.price[self.at.clone()].iter().zip(others);
         let held = |row: &Option<std::ops::Range<usize>>| row.clone().map(|row| &self.positions[row]);
         match (held(&self.from), held(&self.to)) {
             (Some(from), Some(to)) => {
-                let sizes = to.iter().zip(from).map(|(to, from)| *to - *from);
-                prices.zip(sizes).for_each(|((path, price), size)| each(path, size, price));
+                others.zip(to.iter().zip(from)).for_each(|((price, own), (to, from))| each(own, *to - *from, *price));
             }
-            (None, Some(to)) => prices.zip(to).for_each(|((path, price), to)| each(path, *to, price)),
-            (Some(from), None) => prices.zip(from).for_each(|((path, price), from)| each(path, -*from, price)),
+            (None, Some(to)) => others.zip(to).for_each(|((price, own), to)| each(own, *to, *price)),
+            (Some(from), None) => others.zip(from).for_each(|((price, own), from)| each(own, -*from, *price)),
             (None, None) => {}
         }
     }
@@ -81,8 +80,8 @@ impl<R: Real> CostModel<R> for Proportional {
         out.clear();
         out.resize(book.price.len(), R::ZERO);
         for trades in self.trades(book) {
-            let out = &mut out[trades.at.clone()];
-            trades.for_each(|path, size, price| out[path] += self.unit_cost(price) * size.abs());
+            let out = out[trades.at.clone()].iter_mut();
+            trades.for_each(out, |out, size, price| *out += self.unit_cost(price) * size.abs());
         }
     }
 
@@ -90,21 +89,21 @@ impl<R: Real> CostModel<R> for Proportional {
         out.clear();
         out.resize(book.batch, R::ZERO);
         for trades in self.trades(book) {
-            trades.for_each(|path, size, _| out[path] += size.abs());
+            trades.for_each(out.iter_mut(), |out, size, _| *out += size.abs());
         }
     }
 
     /// The slope of |x| at 0 is 0.
     fn backward(&self, book: Book<'_, R>, d_cost: &[R], d_positions: &mut [R]) {
         for trades in self.trades(book) {
-            let slope = |path: usize, size: R, price: R| d_cost[path] * self.unit_cost(price) * size.signum0();
+            let slope = |d_cost: R, size: R, price: R| d_cost * self.unit_cost(price) * size.signum0();
             if let Some(from) = &trades.from {
-                let d_from = &mut d_positions[from.clone()];
-                trades.for_each(|path, size, price| d_from[path] -= slope(path, size, price));
+                let d_from = d_positions[from.clone()].iter_mut().zip(d_cost);
+                trades.for_each(d_from, |(d, d_cost), size, price| *d -= slope(*d_cost, size, price));
             }
             if let Some(to) = &trades.to {
-                let d_to = &mut d_positions[to.clone()];
-                trades.for_each(|path, size, price| d_to[path] += slope(path, size, price));
+                let d_to = d_positions[to.clone()].iter_mut().zip(d_cost);
+                trades.for_each(d_to, |(d, d_cost), size, price| *d += slope(*d_cost, size, price));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Scales: how a feature is brought to mean 0 and standard deviation 1.
 
-use crate::lanes::LANES;
+use crate::isa::{Isa, Kernel};
+use crate::lanes::{LANES, Vector};
 
 /// The z-score of one feature, in f32 as the notebook has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,13 +44,7 @@ impl Fit {
             self.first = values.first().copied().map_or(0.0, f64::from);
         }
         self.count += values.len() as u64;
-        for values in values.chunks(LANES) {
-            for ((sum, squares), x) in self.sums.iter_mut().zip(&mut self.squares).zip(values) {
-                let deviation = f64::from(*x) - self.first;
-                *sum += deviation;
-                *squares += deviation * deviation;
-            }
-        }
+        Isa::detect().run(Push { fit: self, values });
     }
 
     /// Mean and (n − 1) standard deviation + 1e-6; a single value counts as constant.
@@ -59,6 +54,35 @@ impl Fit {
         let spread = (squares - sum * sum / count).max(0.0);
         let variance = spread / (count - 1.0).max(1.0);
         Scale { mean: (self.first + sum / count) as f32, divisor: variance.sqrt() as f32 + 1e-6 }
+    }
+}
+
+/// Values to be added to a fit's sums.
+struct Push<'a> {
+    fit: &'a mut Fit,
+    values: &'a [f32],
+}
+
+impl Kernel for Push<'_> {
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) {
+        let Fit { first, sums, squares, .. } = self.fit;
+        let (whole, rest) = self.values.as_chunks::<LANES>();
+        let (mut own_sums, mut own_squares) = (Vector(*sums), Vector(*squares));
+        for values in whole {
+            let mut deviation = Vector::<LANES, f64>::ZERO;
+            for (deviation, x) in deviation.0.iter_mut().zip(values) {
+                *deviation = f64::from(*x) - *first;
+            }
+            own_sums = own_sums.add(deviation);
+            own_squares = own_squares.add(deviation.mul(deviation));
+        }
+        (*sums, *squares) = (own_sums.0, own_squares.0);
+        for ((sum, square), x) in sums.iter_mut().zip(squares).zip(rest) {
+            let deviation = f64::from(*x) - *first;
+            *sum += deviation;
+            *square += deviation * deviation;
+        }
     }
 }
 

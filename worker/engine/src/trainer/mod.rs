@@ -7,7 +7,8 @@ use std::fmt;
 use passes::{BatchInHand, Passes};
 
 use crate::costs::CostModel;
-use crate::lanes::LANES;
+use crate::isa::{Isa, Kernel};
+use crate::lanes::{LANES, Vector};
 use crate::loss::Objective;
 use crate::network::{Gradient, Layout, Policy};
 use crate::optimizer::{SingularFactor, StepNotes, Stepper, trained};
@@ -179,7 +180,7 @@ impl<'a, R: Real> Trainer<'a, R> {
         };
         report.notes = self.stepper.step(&mut self.weights, &mut batch).map_err(Breakdown::Factor)?;
         let (after, before) = (&self.weights[self.trained.clone()], &self.before[self.trained.clone()]);
-        report.step_norm = sum_of_squares(after, |place| after[place].to_f64() - before[place].to_f64()).sqrt();
+        report.step_norm = distance(after, before);
         // A weight that is not a number, or infinite, makes the norm so.
         if report.step_norm.is_finite() || after.iter().all(|weight| weight.is_finite()) {
             Ok(())
@@ -199,25 +200,59 @@ impl<'a, R: Real> Trainer<'a, R> {
     }
 }
 
-/// Euclidean norm, summed in f64.
+/// Euclidean norm of a vector, summed in f64.
 fn norm<R: Real>(vector: &[R]) -> f64 {
-    sum_of_squares(vector, |place| vector[place].to_f64()).sqrt()
+    let mut square = 0.0;
+    Isa::detect().run(Square { vector, less: None, sum: &mut square });
+    square.sqrt()
 }
 
-/// Σ x² over the places of a vector, in lanes.
-#[inline(always)]
-fn sum_of_squares<R>(vector: &[R], x: impl Fn(usize) -> f64) -> f64 {
-    let mut sums = [0.0; LANES];
-    let whole = vector.len() - vector.len() % LANES;
-    for first in (0..whole).step_by(LANES) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            let x = x(first + lane);
-            *sum += x * x;
+/// Euclidean norm of the difference of two vectors, taken and summed in f64.
+fn distance<R: Real>(to: &[R], from: &[R]) -> f64 {
+    let mut square = 0.0;
+    Isa::detect().run(Square { vector: to, less: Some(from), sum: &mut square });
+    square.sqrt()
+}
+
+/// Σ x² of a vector, less another one of the same length if there is one, in lanes.
+struct Square<'a, R> {
+    vector: &'a [R],
+    less: Option<&'a [R]>,
+    sum: &'a mut f64,
+}
+
+impl<R: Real> Kernel for Square<'_, R> {
+    #[inline(always)]
+    fn run<const WIDE: bool>(self) {
+        let mut sums = Doubles::ZERO;
+        let (whole, rest) = self.vector.as_chunks::<LANES>();
+        let mut last = doubles(rest);
+        if let Some(less) = self.less {
+            let (less, less_rest) = less.as_chunks::<LANES>();
+            for (x, less) in whole.iter().zip(less) {
+                let x = doubles(x).sub(doubles(less));
+                sums = sums.add(x.mul(x));
+            }
+            last = last.sub(doubles(less_rest));
+        } else {
+            for x in whole {
+                let x = doubles(x);
+                sums = sums.add(x.mul(x));
+            }
         }
+        *self.sum = sums.add(last.mul(last)).0.iter().sum();
     }
-    for (place, sum) in (whole..vector.len()).zip(&mut sums) {
-        let x = x(place);
-        *sum += x * x;
+}
+
+/// The numbers that are added up at a time.
+type Doubles = Vector<LANES, f64>;
+
+/// At most so many numbers, and zeros.
+#[inline(always)]
+fn doubles<R: Real>(numbers: &[R]) -> Doubles {
+    let mut doubles = Doubles::ZERO;
+    for (double, number) in doubles.0.iter_mut().zip(numbers) {
+        *double = number.to_f64();
     }
-    sums.iter().sum()
+    doubles
 }

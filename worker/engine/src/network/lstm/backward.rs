@@ -70,7 +70,8 @@ impl BackwardWeights {
                 for (group, weights) in recurrent.chunks(TILE_VECTORS * LANES).enumerate() {
                     let first = group * TILE_VECTORS * LANES;
                     let columns = (TILE_VECTORS * LANES).min(width - first);
-                    self.recurrent[first * 4 * width + place * columns..][..weights.len()].copy_from_slice(weights);
+                    let places = first * 4 * width + place * columns..;
+                    copy_short(weights, &mut self.recurrent[places][..weights.len()]);
                 }
                 for input in 0..inputs {
                     self.inputs[input * 4 * width + place] = tensors.input[row * inputs + input];
@@ -242,16 +243,16 @@ impl Backward<'_> {
             traced.zip(d_cell.chunks_exact_mut(rows * LANES)).enumerate()
         {
             let units = UnitsBack {
-                head: &self.weights.head[block * LANES..],
+                block,
+                hidden,
+                head: &self.weights.head,
                 d_logits: &self.d_logits[here..][..rows],
                 gates,
                 cell_tanh,
                 last_cell,
-                d_state: &d_state[block * LANES..],
-                width,
+                d_state: &d_state[..rows * width],
                 d_cell,
-                d_gates: &mut d_gates[block * GATES..],
-                stride: stride(hidden),
+                d_gates: &mut d_gates[..rows * stride(hidden)],
             };
             units.run();
         }
@@ -309,14 +310,13 @@ impl Backward<'_> {
             _ => &self.trace.state[(here - self.dims.batch) * width..][..rows * width],
         };
         for (block, panel) in d_weights.chunks_exact_mut((hidden + inputs + 1) * GATES).enumerate() {
-            let d_gates =
-                Columns { data: &d_gates[..rows * stride(hidden)], stride: stride(hidden), first: block * GATES };
+            let d_gates = Columns { data: d_gates, rows, stride: stride(hidden), first: block * GATES };
             let (of_states, rest) = panel.split_at_mut(hidden * GATES);
             let (of_inputs, of_bias) = rest.split_at_mut(inputs * GATES);
             if time > 0 {
-                add_product::<WIDE>(of_states, Columns { data: last_state, stride: width, first: 0 }, d_gates);
+                add_product::<WIDE>(of_states, Columns { data: last_state, rows, stride: width, first: 0 }, d_gates);
             }
-            add_product::<WIDE>(of_inputs, Columns { data: features, stride: inputs, first: 0 }, d_gates);
+            add_product::<WIDE>(of_inputs, Columns { data: features, rows, stride: inputs, first: 0 }, d_gates);
             add_rows(of_bias, d_gates);
         }
     }
@@ -344,35 +344,38 @@ impl Backward<'_> {
     }
 }
 
-/// Eight units of a block of paths at one point, on the way back through them.
+/// The `block`th eight units of some paths at one point, on the way back through them.
 struct UnitsBack<'a> {
-    /// The weights of the units.
+    block: usize,
+    hidden: usize,
+    /// Of all units.
     head: &'a [f32],
     d_logits: &'a [f32],
-    /// Of the trace.
+    /// Of the trace, of these units.
     gates: &'a [f32],
     cell_tanh: &'a [f32],
     last_cell: &'a [f32],
-    /// From the units of the first path on; a path's are `width` numbers from the next one's.
+    /// Of all units.
     d_state: &'a [f32],
-    width: usize,
+    /// Of these.
     d_cell: &'a mut [f32],
-    /// Likewise, with `stride` numbers.
+    /// Of all units.
     d_gates: &'a mut [f32],
-    stride: usize,
 }
 
 impl UnitsBack<'_> {
     #[inline(always)]
     fn run(self) {
-        let head = Lanes::load(self.head);
+        let (units, all_gates) = (self.block * LANES.., self.block * GATES..);
+        let head = Lanes::load(&self.head[units.clone()]);
         let traced = self.gates.chunks_exact(GATES).zip(self.cell_tanh.chunks_exact(LANES));
         let traced = traced.zip(self.last_cell.chunks_exact(LANES));
-        let above = self.d_logits.iter().zip(self.d_state.chunks(self.width));
-        let below = self.d_cell.chunks_exact_mut(LANES).zip(self.d_gates.chunks_mut(self.stride));
+        let above = self.d_logits.iter().zip(self.d_state.chunks_exact(padded(self.hidden)));
+        let below = self.d_cell.chunks_exact_mut(LANES).zip(self.d_gates.chunks_exact_mut(stride(self.hidden)));
         for ((((gates, tanh), last_cell), (d_logit, d_state)), (d_cell, d_gates)) in traced.zip(above).zip(below) {
+            let d_gates: &mut [f32; GATES] = d_gates[all_gates.clone()].first_chunk_mut().expect("a block's gates");
             let ([i, f, g, o], tanh) = (Lanes::load_all(gates), Lanes::load(tanh));
-            let d_h = Lanes::splat(*d_logit).mul_add(head, Lanes::load(d_state));
+            let d_h = Lanes::splat(*d_logit).mul_add(head, Lanes::load(&d_state[units.clone()]));
             let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Vector::ONE), Lanes::load(d_cell));
             d_c.mul(f).store(d_cell);
             // σ' = σ − σ², tanh' = 1 − tanh².
@@ -391,8 +394,17 @@ impl UnitsBack<'_> {
 #[derive(Clone, Copy)]
 struct Columns<'a> {
     data: &'a [f32],
+    rows: usize,
     stride: usize,
     first: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// The first numbers of a row.
+    #[inline(always)]
+    fn row<const N: usize>(self, row: usize) -> &'a [f32; N] {
+        self.data[row * self.stride + self.first..].first_chunk().expect("so many columns")
+    }
 }
 
 /// `out[m, 32] += leftᵀ[m, rows] · right[rows, 32]`: summed over the rows in order, then added.
@@ -452,9 +464,8 @@ fn product_tile<const R: usize, const V: usize, const N: usize>(
     right: Columns<'_>,
 ) {
     let mut sums = [[Vector::<N>::ZERO; V]; R];
-    for (left_row, right_row) in left.data.chunks_exact(left.stride).zip(right.data.chunks_exact(right.stride)) {
-        let left: &[f32; R] = left_row[left.first..].first_chunk().expect("a tile's rows");
-        add_outer(&mut sums, left, &right_row[right.first..][..GATES]);
+    for row in 0..left.rows {
+        add_outer(&mut sums, left.row(row), right.row::<GATES>(row));
     }
     unrolled!(r in R, unrolled!(v in V, {
         let out = &mut out[r * GATES + v * N..][..N];
@@ -466,8 +477,8 @@ fn product_tile<const R: usize, const V: usize, const N: usize>(
 #[inline(always)]
 fn add_rows(out: &mut [f32], right: Columns<'_>) {
     let mut sums = [Lanes::ZERO; 4];
-    for row in right.data.chunks_exact(right.stride) {
-        let row = Lanes::load_all::<4>(&row[right.first..]);
+    for row in 0..right.rows {
+        let row = Lanes::load_all::<GATE_COUNT>(right.row::<GATES>(row));
         unrolled!(v in GATE_COUNT, sums[v] = sums[v].add(row[v]));
     }
     unrolled!(v in GATE_COUNT, {

@@ -236,13 +236,14 @@ impl Step<'_> {
         }
         tanh_all::<N>(cell, cell_tanh);
         let head = Lanes::load(head);
-        let states = self.state[block * LANES..].chunks_mut(width).zip(self.logits.chunks_exact_mut(LANES));
+        let units = block * LANES..;
+        let states = self.state.chunks_exact_mut(width).zip(self.logits.chunks_exact_mut(LANES));
         for ((gates, cell_tanh), (state, logit)) in
             gates.chunks_exact(GATES).zip(cell_tanh.chunks_exact(LANES)).zip(states)
         {
             let [_, _, _, o] = Lanes::load_all(gates);
             let h = o.mul(Lanes::load(cell_tanh));
-            h.store(state);
+            h.store(&mut state[units.clone()]);
             h.mul_add(head, Lanes::load(logit)).store(logit);
         }
     }
