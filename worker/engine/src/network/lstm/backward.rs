@@ -70,8 +70,7 @@ impl BackwardWeights {
                 for (group, weights) in recurrent.chunks(TILE_VECTORS * LANES).enumerate() {
                     let first = group * TILE_VECTORS * LANES;
                     let columns = (TILE_VECTORS * LANES).min(width - first);
-                    let places = first * 4 * width + place * columns..;
-                    copy_short(weights, &mut self.recurrent[places][..weights.len()]);
+                    self.recurrent[first * 4 * width + place * columns..][..weights.len()].copy_from_slice(weights);
                 }
                 for input in 0..inputs {
                     self.inputs[input * 4 * width + place] = tensors.input[row * inputs + input];
@@ -173,7 +172,7 @@ impl Backward<'_> {
         let here = time * self.dims.batch + first;
         self.through_output(here, rows);
         if self.of_head {
-            self.add_head_gradients(here, rows);
+            self.add_head_gradients::<WIDE>(here, rows);
         }
         if self.ends_at_head {
             return;
@@ -202,25 +201,14 @@ impl Backward<'_> {
 
     /// Adds the gradients of the head's weights and bias.
     #[inline(always)]
-    fn add_head_gradients(&mut self, here: usize, rows: usize) {
+    fn add_head_gradients<const WIDE: bool>(&mut self, here: usize, rows: usize) {
         let width = padded(self.shape.hidden);
         let d_logits = &self.d_logits[here..][..rows];
         let states = &self.trace.state[here * width..][..rows * width];
-        for (block, d_head) in self.scratch.d_head.chunks_exact_mut(LANES).enumerate() {
-            let mut sums = [Lanes::ZERO; CHAINS];
-            let mut add = |chain: usize, state: &[f32], d_logit: f32| {
-                sums[chain] = Lanes::splat(d_logit).mul_add(Lanes::load(&state[block * LANES..]), sums[chain]);
-            };
-            let (states, rest) = states.split_at(rows / CHAINS * CHAINS * width);
-            let (d_logits, d_rest) = d_logits.as_chunks::<CHAINS>();
-            for (states, d_logits) in states.chunks_exact(CHAINS * width).zip(d_logits) {
-                unrolled!(row in CHAINS, add(row, &states[row * width..], d_logits[row]));
-            }
-            for (state, d_logit) in rest.chunks_exact(width).zip(d_rest) {
-                add(0, state, *d_logit);
-            }
-            let [a, b, c, d] = sums;
-            Lanes::load(d_head).add(a.add(c).add(b.add(d))).store(d_head);
+        if WIDE && width.is_multiple_of(16) {
+            add_head_products::<16>(&mut self.scratch.d_head, d_logits, states);
+        } else {
+            add_head_products::<LANES>(&mut self.scratch.d_head, d_logits, states);
         }
         for d_logits in d_logits.chunks(LANES) {
             self.scratch.d_head_bias.iter_mut().zip(d_logits).for_each(|(sum, d)| *sum += *d);
@@ -341,6 +329,29 @@ impl Backward<'_> {
                 _ => to.rows::<3, 4, 8>(d_state, rows),
             }
         }
+    }
+}
+
+/// `d_head += Σ d_logits[r] · states[r]`, in chains of which each takes every fourth row.
+#[inline(always)]
+fn add_head_products<const N: usize>(d_head: &mut [f32], d_logits: &[f32], states: &[f32]) {
+    let width = d_head.len();
+    for (block, d_head) in d_head.chunks_exact_mut(N).enumerate() {
+        let units = block * N..;
+        let mut sums = [Vector::<N>::ZERO; CHAINS];
+        let rows = states.chunks_exact(CHAINS * width).zip(d_logits.chunks_exact(CHAINS));
+        for (states, d_logits) in rows {
+            unrolled!(row in CHAINS, {
+                let state = Vector::load(&states[row * width..][units.clone()]);
+                sums[row] = Vector::splat(d_logits[row]).mul_add(state, sums[row]);
+            });
+        }
+        let whole = d_logits.len() / CHAINS * CHAINS;
+        for (state, d_logit) in states[whole * width..].chunks_exact(width).zip(&d_logits[whole..]) {
+            sums[0] = Vector::splat(*d_logit).mul_add(Vector::load(&state[units.clone()]), sums[0]);
+        }
+        let [a, b, c, d] = sums;
+        Vector::load(d_head).add(a.add(c).add(b.add(d))).store(d_head);
     }
 }
 

@@ -139,10 +139,10 @@ impl Forward<'_> {
         for (block, (panel, head)) in panels.zip(self.weights.head.chunks_exact(LANES)).enumerate() {
             if WIDE {
                 step.tiles::<8, 2, 16>(self.shape, panel, rows, block);
-                step.units::<2, 16>(width, rows, block, head);
+                step.states::<16>(width, rows, block, head);
             } else {
                 step.tiles::<3, 4, 8>(self.shape, panel, rows, block);
-                step.units::<4, 8>(width, rows, block, head);
+                step.states::<LANES>(width, rows, block, head);
             }
         }
     }
@@ -163,9 +163,8 @@ impl Forward<'_> {
 }
 
 impl Step<'_> {
-    /// What the gates of all paths in the `block`th eight units are activated from, of `R` paths at a time: with the four
-    /// gates' V vectors of N a path they fill twelve of sixteen registers, or sixteen of 32, and leave room for what is
-    /// multiplied.
+    /// The gates of all paths in the `block`th eight units, of `R` paths at a time: with their V vectors of N a path they
+    /// fill twelve of sixteen registers, or sixteen of 32, and leave room for what is multiplied.
     #[inline(always)]
     fn tiles<const R: usize, const V: usize, const N: usize>(
         &mut self,
@@ -210,24 +209,20 @@ impl Step<'_> {
         features.multiply(&mut sums, of_inputs);
         states.multiply(&mut sums, of_states);
         let gates = &mut self.gates[(block * rows + row) * GATES..][..R * GATES];
-        unrolled!(r in R, Vector::store_all(sums[r], &mut gates[r * GATES..]));
+        unrolled!(r in R, unrolled!(v in V, {
+            sums[r][v].activate_gates(v * N).store(&mut gates[r * GATES + v * N..]);
+        }));
     }
 
-    /// Gates and states of all paths in the `block`th eight units, and the head's product with them. One thing after the
-    /// other for all paths: no path waits for what another one's takes, and every vector is read as it lies.
+    /// The states of all paths in the `block`th eight units from their gates, and the head's product with them. One thing
+    /// after the other for all paths: no path waits for what another one's takes, and every vector is read as it lies.
     #[inline(always)]
-    fn units<const V: usize, const N: usize>(&mut self, width: usize, rows: usize, block: usize, head: &[f32]) {
+    fn states<const N: usize>(&mut self, width: usize, rows: usize, block: usize, head: &[f32]) {
         let here = block * rows;
-        let gates = &mut self.gates[here * GATES..][..rows * GATES];
+        let gates = &self.gates[here * GATES..][..rows * GATES];
         let last_cell = &self.last_cell[here * LANES..][..rows * LANES];
         let cell = &mut self.cell[here * LANES..][..rows * LANES];
         let cell_tanh = &mut self.cell_tanh[here * LANES..][..rows * LANES];
-        for gates in gates.chunks_exact_mut(GATES) {
-            unrolled!(v in V, {
-                let gates = &mut gates[v * N..][..N];
-                Vector::<N>::load(gates).activate_gates(v * N).store(gates);
-            });
-        }
         for ((gates, last_cell), cell) in
             gates.chunks_exact(GATES).zip(last_cell.chunks_exact(LANES)).zip(cell.chunks_exact_mut(LANES))
         {
