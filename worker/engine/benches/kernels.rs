@@ -31,7 +31,7 @@ impl Pass {
         let network = Network::Lstm(Lstm { hidden, ..Lstm::default() });
         let weights = draw_weights(&network.layout(INPUTS), 1).into_iter().map(|weight| weight as f32).collect();
         let inputs = (0..batch * POINTS * INPUTS).map(|place| (place * 7919 % 1000) as f32 / 500.0 - 1.0).collect();
-        let policy = network.policy(InputShape { count: INPUTS, fed_back: None });
+        let policy = network.policy(InputShape { count: INPUTS, fed_back: None }, batch);
         Pass { policy, weights, inputs, dims: Dims { batch, time: POINTS } }
     }
 
@@ -116,7 +116,7 @@ fn steps(criterion: &mut Criterion) {
         let scales: Scales = fit.scales();
         let layout = config.network.layout(config.features.features.len());
         let mut trainer = Trainer::<f32>::new(TrainerParts {
-            policy: config.network.policy(config.features.shape()),
+            policy: config.policy(),
             layout: &layout,
             weights: draw_weights(&layout, 1).into_iter().map(|weight| weight as f32).collect(),
             stepper: config.optimizer.stepper(&layout),

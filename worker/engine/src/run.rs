@@ -11,11 +11,12 @@ use crate::hedges::HedgeScores;
 use crate::identity::section_digest;
 use crate::market::Paths;
 use crate::metrics::Metrics;
-use crate::network::{Init, InitialWeights, Layout, WeightsError, draw_weights, read_weights};
+use crate::network::{Init, InitialWeights, Layout, Policy, WeightsError, draw_weights, read_weights};
 use crate::observer::{Observer, Phase};
 use crate::pnl::{Accounts, Moves};
 use crate::pricing::PricingError;
 use crate::random::Purpose;
+use crate::real::Real;
 use crate::record::{Epoch, PathPoint, RunResult, SampleSet, Status};
 use crate::shared::{Key, Shared};
 use crate::statistics::mean_absolute_correlation;
@@ -93,6 +94,11 @@ pub fn run_sharing(config: &RunConfig, shared: &Shared, observer: &mut dyn Obser
 }
 
 impl RunConfig {
+    /// The network at work, before its first pass.
+    pub fn policy<R: Real>(&self) -> Box<dyn Policy<R>> {
+        self.network.policy(self.features.shape(), self.training.batch_size as usize)
+    }
+
     /// Checks that initial weights have every tensor of this config's network in its shape.
     ///
     /// # Errors
@@ -293,7 +299,7 @@ impl Run<'_> {
     /// The network and what trains it, before the first step.
     fn trainer<'t>(&'t self, layout: &'t Layout, weights: Vec<f32>) -> Trainer<'t, f32> {
         Trainer::new(TrainerParts {
-            policy: self.config.network.policy(self.config.features.shape()),
+            policy: self.config.policy(),
             layout,
             weights,
             stepper: self.config.optimizer.stepper(layout),

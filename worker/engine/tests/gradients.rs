@@ -23,7 +23,7 @@ fn graded(config: &RunConfig, weights: &[f64]) -> (f64, Vec<f64>) {
     moves.fill(&paths, &Accounts::of(config).unwrap(), &fit.scales());
     let layout = config.network.layout(config.features.features.len());
     let mut trainer = Trainer::new(TrainerParts {
-        policy: config.network.policy::<f64>(config.features.shape()),
+        policy: config.policy::<f64>(),
         layout: &layout,
         weights: weights.to_vec(),
         stepper: config.optimizer.stepper(&layout),

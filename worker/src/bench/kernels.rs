@@ -44,7 +44,7 @@ fn kernel(hidden: usize, batch: usize) -> Kernel {
     let network = Network::Lstm(Lstm { hidden: hidden as u64, ..Lstm::default() });
     let layout = network.layout(INPUTS);
     let weights: Vec<f32> = draw_weights(&layout, 1).into_iter().map(|weight| weight as f32).collect();
-    let mut policy = network.policy::<f32>(InputShape { count: INPUTS, fed_back: None });
+    let mut policy = network.policy::<f32>(InputShape { count: INPUTS, fed_back: None }, batch);
     let dims = Dims { batch, time: POINTS };
     let rows = batch * POINTS;
     let mut inputs: Vec<f32> = (0..rows * INPUTS).map(|place| (place * 7919 % 1000) as f32 / 500.0 - 1.0).collect();

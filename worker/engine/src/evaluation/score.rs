@@ -43,7 +43,7 @@ pub(crate) struct ScoreRules<'a> {
 impl Score {
     /// Scores a network on a set. P&L and costs are in f64 from the network's f32 positions.
     pub(crate) fn of_network(rules: ScoreRules<'_>, weights: &[f32], set: &HeldOut) -> Score {
-        let mut policy = rules.config.network.policy::<f32>(rules.config.features.shape());
+        let mut policy = rules.config.policy::<f32>();
         let inputs_of = Inputs::of(rules.config);
         let mut inputs = Vec::new();
         Score::of(rules, set, |scenarios, moves| {
@@ -245,7 +245,7 @@ mod tests {
         let config = RunConfig::resolve(Preset::Hedging, 0, [("features", &every)]).unwrap();
         let set = HeldOut::new(&config, Purpose::Test, 5).unwrap();
         let scales = set.scales(Inputs::of(&config));
-        let mut policy = config.network.policy::<f32>(config.features.shape());
+        let mut policy = config.policy::<f32>();
         let (weights, mut inputs) = (weights(&config), Vec::new());
         let mut positions = |paths: &Paths| {
             Inputs::of(&config).fill(paths, &scales, &mut inputs);

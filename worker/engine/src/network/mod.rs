@@ -135,10 +135,11 @@ impl Network {
         }
     }
 
-    /// The network at work on these inputs.
-    pub fn policy<R: Real>(&self, inputs: InputShape) -> Box<dyn Policy<R>> {
+    /// The network at work on these inputs. It takes batches of any size, and is made for those of training, which have
+    /// `batch` paths: the bits of its numbers may depend on that.
+    pub fn policy<R: Real>(&self, inputs: InputShape, batch: usize) -> Box<dyn Policy<R>> {
         match self {
-            Network::Lstm(lstm) => lstm.policy(inputs),
+            Network::Lstm(lstm) => lstm.policy(inputs, batch),
         }
     }
 

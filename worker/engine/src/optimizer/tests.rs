@@ -35,7 +35,7 @@ fn train<R: Real>(optimizer: &Optimizer, grad_clip: f64, steps: usize) -> Vec<(S
         (network(), Loss::VariancePlusCost(Default::default()), Costs::Proportional(Default::default()));
     let layout = network.layout(INPUTS);
     let mut trainer = Trainer::<R>::new(TrainerParts {
-        policy: network.policy(InputShape { count: INPUTS, fed_back: None }),
+        policy: network.policy(InputShape { count: INPUTS, fed_back: None }, DIMS.batch),
         layout: &layout,
         weights: real("net.weights"),
         stepper: optimizer.stepper(&layout),

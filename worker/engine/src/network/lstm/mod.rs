@@ -37,12 +37,13 @@ impl Lstm {
         Layout::new(&specs, 4)
     }
 
-    /// The network at work: the fast one for f32.
-    pub(super) fn policy<R: Real>(&self, inputs: InputShape) -> Box<dyn Policy<R>> {
+    /// The network at work: a fast one for f32.
+    pub(super) fn policy<R: Real>(&self, inputs: InputShape, batch: usize) -> Box<dyn Policy<R>> {
         let isa = Isa::detect();
-        let fast: Box<dyn Policy<f32>> = match self.hidden as usize {
-            ..=narrow::MOST_UNITS => Box::new(narrow::NarrowLstm::new(self, inputs, isa)),
-            _ => Box::new(fast::FastLstm::new(self, inputs, isa)),
+        let fast: Box<dyn Policy<f32>> = if narrow::is_faster(self, batch) {
+            Box::new(narrow::NarrowLstm::new(self, inputs, isa))
+        } else {
+            Box::new(fast::FastLstm::new(self, inputs, isa))
         };
         // The same type if R is f32; any other number has the reference.
         let same: Result<Box<Box<dyn Policy<R>>>, _> = (Box::new(fast) as Box<dyn Any>).downcast();
@@ -52,10 +53,7 @@ impl Lstm {
     /// Peak bytes of a pass in f32 over a batch.
     pub(super) fn bytes(&self, inputs: usize, dims: Dims) -> u64 {
         let shape = Shape { inputs, hidden: self.hidden as usize };
-        match shape.hidden {
-            ..=narrow::MOST_UNITS => narrow::bytes(shape, dims),
-            _ => fast::bytes(shape, dims),
-        }
+        fast::bytes(shape, dims).max(narrow::bytes(shape, dims))
     }
 }
 

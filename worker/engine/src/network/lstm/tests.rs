@@ -25,7 +25,7 @@ fn passes<R: Real>(scope: Scope) -> [Vec<f64>; 3] {
 }
 
 fn passes_of<R: Real>(shape: InputShape, scope: Scope) -> [Vec<f64>; 3] {
-    passes_with(lstm().policy::<R>(shape).as_mut(), scope)
+    passes_with(lstm().policy::<R>(shape, DIMS.batch).as_mut(), scope)
 }
 
 fn passes_with<R: Real>(policy: &mut dyn Policy<R>, scope: Scope) -> [Vec<f64>; 3] {
@@ -183,8 +183,7 @@ fn a_path_does_not_feel_its_neighbours() {
     let golden = golden::engine();
     let weights: Vec<f32> = golden.numbers("net.weights").into_iter().map(|w| w as f32).collect();
     let inputs: Vec<f32> = golden.numbers("net.inputs").into_iter().map(|x| x as f32).collect();
-    for shape in [OPEN, FED_BACK] {
-        let mut policy = lstm().policy::<f32>(shape);
+    for mut policy in [OPEN, FED_BACK].into_iter().flat_map(single_precision) {
         policy.forward(&weights, &mut inputs.clone(), DIMS);
         let together: Vec<f32> = policy.positions().chunks(DIMS.batch).map(|row| row[4]).collect();
         let mut alone: Vec<f32> =
@@ -368,6 +367,13 @@ proptest! {
             prop_assert_eq!(policy.positions(), &expected);
         }
     }
+}
+
+#[test]
+fn few_units_are_taken_across_paths_where_there_are_enough() {
+    let taken = |hidden: u64, batch: usize| narrow::is_faster(&Lstm { hidden, ..Lstm::default() }, batch);
+    assert!(taken(8, 32) && taken(24, 16));
+    assert!(!taken(32, 32) && !taken(8, 8));
 }
 
 #[test]

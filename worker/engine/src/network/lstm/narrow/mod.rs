@@ -22,8 +22,11 @@ use backward::{Backward, BackwardWeights, Scratch};
 use forward::{Forward, ForwardWeights};
 use transpose::Matrix;
 
-/// The largest H for which this is the faster one.
-pub(super) const MOST_UNITS: usize = 32;
+/// Whether this is the faster one for batches of this size, as `worker bench` and the benches say: more units are better
+/// taken eight at a time, and fewer paths leave vectors empty.
+pub(super) fn is_faster(lstm: &Lstm, batch: usize) -> bool {
+    lstm.hidden <= 24 && batch >= STRIP
+}
 
 /// Paths that go through time together. Fewer are filled up, with paths whose numbers nobody sees.
 pub(super) const PATHS: usize = 32;

@@ -5,7 +5,7 @@ use super::*;
 /// The network at the golden batch: its rows and tangents, and each path's outcome as a function of the weights.
 fn outcome_at(case: &Case, weights: &[f64]) -> Vec<f64> {
     let (mut inputs, moves) = batch::<f64>();
-    let mut policy = network().policy::<f64>(shape(case.fed_back));
+    let mut policy = network().policy::<f64>(shape(case.fed_back), DIMS.batch);
     policy.forward(weights, &mut inputs, DIMS);
     let (mut pnl, mut charges, mut cost) = (Vec::new(), Vec::new(), Vec::new());
     moves.pnl(policy.positions(), &mut pnl);
@@ -81,7 +81,7 @@ fn linearized(case: &Case, weights: &[f64], other: &[f64]) -> Copied {
     let (layout, costs) = (layout(), costs());
     let copied = Rc::new(RefCell::new(None));
     let mut trainer = Trainer::<f64>::new(TrainerParts {
-        policy: network().policy(shape(case.fed_back)),
+        policy: network().policy(shape(case.fed_back), DIMS.batch),
         layout: &layout,
         weights: weights.to_vec(),
         stepper: Box::new(Copier { other: other.to_vec(), copied: Rc::clone(&copied) }),

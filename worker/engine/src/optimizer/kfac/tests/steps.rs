@@ -159,7 +159,7 @@ pub(super) fn train<R: Real>(case: &Case, steps: usize) -> Vec<(StepReport, Vec<
     let (mut inputs, moves) = batch::<R>();
     let (layout, costs) = (layout(), costs());
     let mut trainer = Trainer::<R>::new(TrainerParts {
-        policy: network().policy(shape(case.fed_back)),
+        policy: network().policy(shape(case.fed_back), DIMS.batch),
         layout: &layout,
         weights: golden::kfac().numbers("weights").into_iter().map(R::from_f64).collect(),
         stepper: case.optimizer.stepper(&layout),
