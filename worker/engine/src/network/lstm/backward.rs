@@ -1,12 +1,12 @@
 //! The backward pass in f32, in the blocks of the forward pass.
 
-use super::Shape;
 use super::fast::{BLOCK, GATES, Trace, padded};
 use super::forward::Rows;
+use super::{Shape, Wanted};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Lanes, Vector, add_outer, copy_short, unrolled};
-use crate::network::{Dims, GateRows};
+use crate::network::Dims;
 
 /// Vectors whose sums over the gates are in registers at a time.
 const TILE_VECTORS: usize = 4;
@@ -140,14 +140,7 @@ pub(super) struct Backward<'a> {
     pub(super) d_positions: &'a mut [f32],
     /// At the head's pre-activations: \[D, B\].
     pub(super) d_logits: &'a mut [f32],
-    /// Whether the gradients of the head's weights, and of the others, are wanted.
-    pub(super) of_head: bool,
-    pub(super) of_weights: bool,
-    /// Whether to go no further than the head.
-    pub(super) ends_at_head: bool,
-    /// See [`Gradient`](crate::network::Gradient).
-    pub(super) d_inputs: Option<&'a mut [f32]>,
-    pub(super) d_all_gates: Option<GateRows<'a, f32>>,
+    pub(super) wanted: Wanted<'a>,
 }
 
 impl Kernel for Backward<'_> {
@@ -171,15 +164,15 @@ impl Backward<'_> {
     fn point<const WIDE: bool>(&mut self, first: usize, rows: usize, time: usize) {
         let here = time * self.dims.batch + first;
         self.through_output(here, rows);
-        if self.of_head {
+        if self.wanted.of_head {
             self.add_head_gradients::<WIDE>(here, rows);
         }
-        if self.ends_at_head {
+        if self.wanted.ends_at_head {
             return;
         }
         self.through_states(here, rows, time);
         self.through_feedback(here, rows, time);
-        if self.of_weights {
+        if self.wanted.of_recurrent {
             self.add_weight_gradients::<WIDE>(here, rows, time);
         }
         self.write_gates(here, rows);
@@ -261,7 +254,7 @@ impl Backward<'_> {
     /// The gradient of the inputs, if it is wanted.
     #[inline(always)]
     fn through_inputs(&mut self, here: usize, rows: usize) {
-        let Some(d_inputs) = &mut self.d_inputs else { return };
+        let Some(d_inputs) = &mut self.wanted.d_inputs else { return };
         let (inputs, width) = (self.shape.inputs, 4 * padded(self.shape.hidden));
         let d_inputs = d_inputs[here * inputs..][..rows * inputs].chunks_exact_mut(inputs);
         for (d_inputs, d_gates) in d_inputs.zip(self.scratch.d_gates.chunks_exact(stride(self.shape.hidden))) {
@@ -274,7 +267,7 @@ impl Backward<'_> {
     /// Writes the gradient at the gates in the weights' order, if it is wanted.
     #[inline(always)]
     fn write_gates(&mut self, here: usize, rows: usize) {
-        let Some(d_all_gates) = &mut self.d_all_gates else { return };
+        let Some(d_all_gates) = &mut self.wanted.d_gates else { return };
         let hidden = self.shape.hidden;
         let places = d_all_gates.lines(here, rows, 4 * hidden);
         for (places, d_gates) in places.zip(self.scratch.d_gates.chunks_exact(stride(hidden))) {

@@ -17,7 +17,7 @@ mod reference;
 use std::any::Any;
 
 use super::layout::{Layout, Start};
-use super::{Dims, InputShape, Lstm, Policy};
+use super::{Dims, GateRows, Gradient, InputShape, Lstm, Policy, Scope};
 use crate::isa::Isa;
 use crate::real::Real;
 
@@ -62,6 +62,32 @@ impl Lstm {
 struct Shape {
     inputs: usize,
     hidden: usize,
+}
+
+/// What of a backward pass in f32 is wanted, but for where the gradient of the weights goes.
+struct Wanted<'a> {
+    /// Whether the head's gradient is, and the recurrent layer's.
+    of_head: bool,
+    of_recurrent: bool,
+    /// Whether nothing but the head's gradient is, and no way leads on.
+    ends_at_head: bool,
+    /// \[D, B, I\]
+    d_inputs: Option<&'a mut [f32]>,
+    d_gates: Option<GateRows<'a, f32>>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What `scope` and the places to write to say, and the place for the gradient of the weights.
+    fn of(scope: Scope, fed_back: Option<usize>, out: Gradient<'a, f32>) -> (Wanted<'a>, Option<&'a mut [f32]>) {
+        let Gradient { weights, inputs: d_inputs, gates: mut d_gates } = out;
+        // A position that is fed back moves later ones through the recurrent layer, whoever trains it.
+        let ends_at_head = scope == Scope::Head && fed_back.is_none();
+        if let (true, Some(d_gates)) = (ends_at_head, &mut d_gates) {
+            d_gates.rows.fill(0.0);
+        }
+        let of_recurrent = weights.is_some() && scope == Scope::All;
+        (Wanted { of_head: weights.is_some(), of_recurrent, ends_at_head, d_inputs, d_gates }, weights)
+    }
 }
 
 /// The weights or their gradient, tensor by tensor.

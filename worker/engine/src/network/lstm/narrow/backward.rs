@@ -1,12 +1,13 @@
 //! The backward pass of few units, in the blocks of the forward pass.
 
-use super::super::Shape;
+use super::super::{Shape, Wanted};
+use super::sums::{Rows, add_products, total};
 use super::transpose::Matrix;
-use super::{Frame, GATES, PATHS, STRIP, UNIT_ROWS};
+use super::{CELL, CELL_TANH, Frame, GATES, PATHS, STRIP, UNIT_ROWS};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Vector, add_outer, unrolled};
-use crate::network::{Dims, GateRows};
+use crate::network::Dims;
 
 /// Points whose gradients at the gates are kept until they are multiplied by what the gates saw: each of the sums is then
 /// read and written once for all of them.
@@ -100,12 +101,6 @@ impl Scratch {
     }
 }
 
-/// The sum over a strip's paths, as a tree.
-fn total(sums: &[f32; STRIP]) -> f32 {
-    let [low, high]: [Vector<LANES>; 2] = Vector::load_all(sums);
-    low.add(high).sum()
-}
-
 /// A backward pass to be done.
 pub(super) struct Backward<'a> {
     pub(super) shape: Shape,
@@ -120,13 +115,7 @@ pub(super) struct Backward<'a> {
     /// \[D, B\], to which is added what positions do as later inputs.
     pub(super) d_positions: &'a mut [f32],
     pub(super) d_logits: &'a mut [f32],
-    /// Whether the head's gradient is wanted, and the recurrent layer's.
-    pub(super) of_head: bool,
-    pub(super) of_weights: bool,
-    /// Whether nothing but the head's gradient is wanted, and no way leads on.
-    pub(super) ends_at_head: bool,
-    pub(super) d_inputs: Option<&'a mut [f32]>,
-    pub(super) d_all_gates: Option<GateRows<'a, f32>>,
+    pub(super) wanted: Wanted<'a>,
 }
 
 /// A block of paths at one point.
@@ -142,6 +131,7 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// Its place among the points whose gradients at the gates are kept.
+    #[inline(always)]
     fn slot(self) -> usize {
         self.time % POINTS
     }
@@ -187,10 +177,10 @@ impl Backward<'_> {
     #[inline(always)]
     fn point<const S: usize, const V: usize, const N: usize>(&mut self, place: Place<'_>) {
         self.through_output(place);
-        if self.of_head {
+        if self.wanted.of_head {
             self.scratch.add_head_gradients::<S, N>(place.now(self.shape));
         }
-        if self.ends_at_head {
+        if self.wanted.ends_at_head {
             return;
         }
         for first in (0..S * STRIP).step_by(V * N) {
@@ -204,7 +194,7 @@ impl Backward<'_> {
                 self.through_recurrence::<V, N>(place.slot(), first);
             }
         }
-        if self.of_weights && place.slot() == 0 {
+        if self.wanted.of_recurrent && place.slot() == 0 {
             let points = POINTS.min(self.dims.time - place.time);
             self.scratch.add_weight_gradients::<S, N>(self.shape, place, points);
         }
@@ -234,14 +224,14 @@ impl Backward<'_> {
         let d_logits = Vector::load_all::<V>(&d_logits[first..]);
         for (unit, head) in self.weights.head.iter().enumerate() {
             let rows = &now.units[unit * UNIT_ROWS * PATHS..][..UNIT_ROWS * PATHS];
-            let last_cell = &last.units[(unit * UNIT_ROWS + GATES) * PATHS..][..PATHS];
+            let last_cell = &last.units[(unit * UNIT_ROWS + CELL) * PATHS..][..PATHS];
             let d_gates = &mut d_gates[unit * GATES * PATHS..][..GATES * PATHS];
             let d_cell = &mut d_cell[unit * PATHS..][..PATHS];
             let d_state = &d_state[unit * PATHS..][..PATHS];
             unrolled!(v in V, {
                 let at = first + v * N;
                 let row = |row: usize| Vector::<N>::load(&rows[row * PATHS + at..]);
-                let (i, f, g, o, tanh) = (row(0), row(1), row(2), row(3), row(5));
+                let (i, f, g, o, tanh) = (row(0), row(1), row(2), row(3), row(CELL_TANH));
                 let last_cell = Vector::load(&last_cell[at..]);
                 let d_h = d_logits[v].mul_add(Vector::splat(*head), Vector::load(&d_state[at..]));
                 let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Vector::ONE), Vector::load(&d_cell[at..]));
@@ -273,14 +263,14 @@ impl Backward<'_> {
     fn through_inputs(&mut self, place: Place<'_>) {
         let Place { time, first, rows, .. } = place;
         let slot = place.slot();
-        let Some(d_inputs) = self.d_inputs.take() else { return };
+        let Some(d_inputs) = self.wanted.d_inputs.take() else { return };
         let inputs = self.shape.inputs;
         let here = time * self.dims.batch + first;
         for input in 0..inputs {
             let places = d_inputs[here * inputs..][..rows * inputs].iter_mut().skip(input).step_by(inputs);
             places.zip(self.d_input(slot, input)).for_each(|(place, d_input)| *place = d_input);
         }
-        self.d_inputs = Some(d_inputs);
+        self.wanted.d_inputs = Some(d_inputs);
     }
 
     /// The gradient of one of the inputs.
@@ -304,7 +294,7 @@ impl Backward<'_> {
     #[inline(always)]
     fn write_gates(&mut self, place: Place<'_>) {
         let Place { time, first, rows, .. } = place;
-        let Some(d_all_gates) = &mut self.d_all_gates else { return };
+        let Some(d_all_gates) = &mut self.wanted.d_gates else { return };
         let hidden = self.shape.hidden;
         let d_gates = &self.scratch.d_gates[place.slot() * hidden * GATES * PATHS..][..hidden * GATES * PATHS];
         let here = (time * self.dims.batch + first) * d_all_gates.stride;
@@ -358,100 +348,6 @@ impl Scratch {
             let (of_states, of_inputs) = d_weights.split_at_mut(hidden * GATES * STRIP);
             add_products::<GATES, S, N, false>(of_states, d_gates, seen_states);
             add_products::<GATES, S, N, true>(of_inputs, d_gates, seen_inputs);
-        }
-    }
-}
-
-/// Rows of paths, so many at each of some points.
-#[derive(Clone, Copy)]
-struct Rows<'a> {
-    data: &'a [f32],
-    /// Numbers from one point's rows to those of the next.
-    stride: usize,
-    count: usize,
-    points: usize,
-}
-
-impl<'a> Rows<'a> {
-    /// R of the rows from the `row`th on, at a point.
-    #[inline(always)]
-    fn at<const R: usize>(self, point: usize, row: usize) -> &'a [f32] {
-        &self.data[point * self.stride + row * PATHS..][..R * PATHS]
-    }
-}
-
-/// `sums[k, g, lane] += Σ left[g, path] · right[k, path]` over the paths of each lane, point by point and in order; with a
-/// BIAS there is one more row on the right, of ones.
-#[inline(always)]
-fn add_products<const G: usize, const S: usize, const N: usize, const BIAS: bool>(
-    sums: &mut [f32],
-    left: Rows<'_>,
-    right: Rows<'_>,
-) {
-    // As many sums as there are registers for.
-    if N == LANES {
-        add_tiles::<2, G, S, N, BIAS>(sums, left, right);
-    } else {
-        add_tiles::<4, G, S, N, BIAS>(sums, left, right);
-    }
-}
-
-/// The same, T rows on the right at a time; T is at most four.
-#[inline(always)]
-fn add_tiles<const T: usize, const G: usize, const S: usize, const N: usize, const BIAS: bool>(
-    mut sums: &mut [f32],
-    left: Rows<'_>,
-    right: Rows<'_>,
-) {
-    let mut row = 0;
-    while right.count - row > T {
-        add_tile::<T, G, S, N, false>(sums, left, right, row);
-        sums = &mut sums[T * G * STRIP..];
-        row += T;
-    }
-    match right.count - row {
-        0 => add_tile::<0, G, S, N, BIAS>(sums, left, right, row),
-        1 => add_tile::<1, G, S, N, BIAS>(sums, left, right, row),
-        2 => add_tile::<2, G, S, N, BIAS>(sums, left, right, row),
-        3 => add_tile::<3, G, S, N, BIAS>(sums, left, right, row),
-        _ => add_tile::<T, G, S, N, BIAS>(sums, left, right, row),
-    }
-}
-
-/// The same of the K rows from the `row`th on.
-#[inline(always)]
-fn add_tile<const K: usize, const G: usize, const S: usize, const N: usize, const BIAS: bool>(
-    sums: &mut [f32],
-    left: Rows<'_>,
-    right: Rows<'_>,
-    row: usize,
-) {
-    let (of_rows, of_bias) = sums.split_at_mut(K * G * STRIP);
-    for lane in (0..STRIP).step_by(N) {
-        let mut sums = [[Vector::<N>::ZERO; G]; K];
-        let mut plain = [Vector::<N>::ZERO; G];
-        unrolled!(k in K, unrolled!(g in G, sums[k][g] = Vector::load(&of_rows[(k * G + g) * STRIP + lane..])));
-        if BIAS {
-            unrolled!(g in G, plain[g] = Vector::load(&of_bias[g * STRIP + lane..]));
-        }
-        for point in 0..left.points {
-            let (left, right) = (left.at::<G>(point, 0), right.at::<K>(point, row));
-            unrolled!(s in S, {
-                let at = s * STRIP + lane;
-                let mut left_now = [Vector::<N>::ZERO; G];
-                unrolled!(g in G, left_now[g] = Vector::load(&left[g * PATHS + at..]));
-                unrolled!(k in K, {
-                    let right = Vector::load(&right[k * PATHS + at..]);
-                    unrolled!(g in G, sums[k][g] = left_now[g].mul_add(right, sums[k][g]));
-                });
-                if BIAS {
-                    unrolled!(g in G, plain[g] = plain[g].add(left_now[g]));
-                }
-            });
-        }
-        unrolled!(k in K, unrolled!(g in G, sums[k][g].store(&mut of_rows[(k * G + g) * STRIP + lane..])));
-        if BIAS {
-            unrolled!(g in G, plain[g].store(&mut of_bias[g * STRIP + lane..]));
         }
     }
 }

@@ -33,8 +33,8 @@ impl ForwardWeights {
         self.panels.resize(hidden * depth * GATES);
         for (pair, panel) in self.panels.chunks_mut(PAIR * depth * GATES).enumerate() {
             let width = panel.len() / depth;
-            for (place, column) in (0..width).map(|place| (place, place)) {
-                let (unit, gate) = (pair * PAIR + place / GATES, place % GATES);
+            for column in 0..width {
+                let (unit, gate) = (pair * PAIR + column / GATES, column % GATES);
                 let row = gate * hidden + unit;
                 let scale = if gate == 2 { TANH_OCTAVES } else { SIGMOID_OCTAVES };
                 let bias = tensors.bias_input[row] + tensors.bias_recurrent[row];

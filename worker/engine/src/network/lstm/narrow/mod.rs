@@ -10,11 +10,12 @@
 
 mod backward;
 mod forward;
+mod sums;
 mod transpose;
 
 use std::cell::{Cell, OnceCell};
 
-use super::Shape;
+use super::{Shape, Wanted};
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Kernel};
 use crate::network::{Dims, Gradient, InputShape, Lstm, Policy, Scope};
@@ -198,17 +199,12 @@ impl Policy<f32> for NarrowLstm {
     }
 
     fn backward(&mut self, weights: &[f32], _: &[f32], d_positions: &[f32], scope: Scope, out: Gradient<'_, f32>) {
-        let Gradient { weights: d_weights, inputs: d_inputs, gates: mut d_all_gates } = out;
+        let (wanted, d_weights) = Wanted::of(scope, self.fed_back, out);
         self.d_positions.clear();
         self.d_positions.extend_from_slice(d_positions);
         self.d_logits.resize(d_positions.len(), 0.0);
         self.scratch.prepare(self.shape);
         self.backward_weights.pack(self.shape, weights);
-        // A position that is fed back moves later ones through the recurrent layer, whoever trains it.
-        let ends_at_head = scope == Scope::Head && self.fed_back.is_none();
-        if let (true, Some(d_all_gates)) = (ends_at_head, &mut d_all_gates) {
-            d_all_gates.rows.fill(0.0);
-        }
         self.isa.run(Backward {
             shape: self.shape,
             fed_back: self.fed_back,
@@ -219,11 +215,7 @@ impl Policy<f32> for NarrowLstm {
             scratch: &mut self.scratch,
             d_positions: &mut self.d_positions,
             d_logits: &mut self.d_logits,
-            of_head: d_weights.is_some(),
-            of_weights: d_weights.is_some() && scope == Scope::All,
-            ends_at_head,
-            d_inputs,
-            d_all_gates,
+            wanted,
         });
         if let Some(d_weights) = d_weights {
             self.scratch.unpack(self.shape, d_weights);
