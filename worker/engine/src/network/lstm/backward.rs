@@ -1,11 +1,11 @@
 //! The backward pass in f32, in the blocks of the forward pass.
 
-use super::fast::{BLOCK, GATES, Trace, padded};
+use super::fast::{BLOCK, EIGHTS, GATES, Trace, padded};
 use super::forward::Rows;
 use super::{Shape, Wanted};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
-use crate::lanes::{LANES, Lanes, Vector, add_outer, copy_short, unrolled};
+use crate::lanes::{LANES, Lanes, Vector, add_outer, copy_short, sums_of_rows, unrolled};
 use crate::network::Dims;
 
 /// Vectors whose sums over the gates are in registers at a time.
@@ -245,10 +245,19 @@ impl Backward<'_> {
         let Some(place) = self.fed_back.filter(|_| time > 0) else { return };
         let width = 4 * padded(self.shape.hidden);
         let weights = &self.weights.inputs[place * width..][..width];
-        let last = &mut self.d_positions[here - self.dims.batch..][..rows];
-        for (d_position, d_gates) in last.iter_mut().zip(self.scratch.d_gates.chunks_exact(stride(self.shape.hidden))) {
-            *d_position += dot(&d_gates[..width], weights);
+        let d_gates = self.scratch.d_gates[..rows * stride(self.shape.hidden)].chunks_exact(stride(self.shape.hidden));
+        let mut lanes = [0.0; BLOCK * LANES];
+        for (lanes, d_gates) in lanes.chunks_exact_mut(LANES).zip(d_gates) {
+            products(&d_gates[..width], weights).store(lanes);
         }
+        let last = &mut self.d_positions[here - self.dims.batch..][..rows];
+        let mut sums = [0.0; BLOCK];
+        unrolled!(eight in EIGHTS, {
+            if eight * LANES < rows {
+                sums_of_rows(&lanes[eight * LANES * LANES..]).store(&mut sums[eight * LANES..]);
+            }
+        });
+        last.iter_mut().zip(sums).for_each(|(d_position, sum)| *d_position += sum);
     }
 
     /// The gradient of the inputs, if it is wanted.
@@ -536,14 +545,20 @@ impl Product<'_> {
     }
 }
 
-/// Σ a·b over all gates, in 32 lanes.
+/// Σ a·b over all gates.
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
+    products(a, b).sum()
+}
+
+/// The same in eight lanes that are yet to be added up.
+#[inline(always)]
+fn products(a: &[f32], b: &[f32]) -> Lanes {
     let mut sums = [Lanes::ZERO; 4];
     for (a, b) in a.chunks_exact(GATES).zip(b.chunks_exact(GATES)) {
         let (a, b) = (Lanes::load_all::<GATE_COUNT>(a), Lanes::load_all::<GATE_COUNT>(b));
         unrolled!(v in GATE_COUNT, sums[v] = a[v].mul_add(b[v], sums[v]));
     }
     let [a, b, c, d] = sums;
-    a.add(c).add(b.add(d)).sum()
+    a.add(c).add(b.add(d))
 }

@@ -16,6 +16,9 @@ use crate::network::{Dims, Gradient, InputShape, Lstm, Policy, Scope};
 /// of them.
 pub(super) const BLOCK: usize = 32;
 
+/// Times eight paths in a block.
+pub(super) const EIGHTS: usize = BLOCK / LANES;
+
 /// Numbers that the four gates of eight units have.
 pub(super) const GATES: usize = 4 * LANES;
 

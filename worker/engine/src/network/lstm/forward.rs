@@ -2,15 +2,12 @@
 //! the nearest cache.
 
 use super::Shape;
-use super::fast::{BLOCK, GATES, Trace, padded};
+use super::fast::{BLOCK, EIGHTS, GATES, Trace, padded};
 use crate::activation::{SIGMOID_OCTAVES, TANH_OCTAVES};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Lanes, Vector, add_outer, sums_of_rows, unrolled};
 use crate::network::Dims;
-
-/// Times eight paths in a block.
-const EIGHTS: usize = BLOCK / LANES;
 
 /// The weights as the forward pass reads them.
 #[derive(Default)]
