@@ -23,7 +23,7 @@ const TANH_GATE: usize = 2;
 /// From here on, of either sign, both functions stay as they are: 2ᶻ is still a normal number, as is its inverse.
 const END: f32 = 126.0;
 /// Added to a number of less than 2²², this leaves the nearest whole number in the last bits, as the exponent of its
-/// power of two.
+/// power of two. It is odd, so that halves go to the odd neighbour: that is part of the numbers.
 const WHOLE: f32 = 12_582_912.0 + 127.0;
 /// Below this, the quotient of σ's first form is more than 1 by its roundings, while 1/(1 + 2ᶻ) is 1 to half a unit.
 const SIGMOID_BEGIN: f32 = -24.0;
@@ -39,8 +39,9 @@ struct Octaves<const N: usize> {
     power: Vector<N>,
     less: Vector<N>,
     more: Vector<N>,
-    /// z − n, and τ over that.
+    /// z − n.
     rest: Vector<N>,
+    /// τ/(z − n).
     even: Vector<N>,
 }
 

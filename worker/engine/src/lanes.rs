@@ -199,6 +199,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sums_at_a_time_have_the_bits_of_each() {
+        let rows: Vec<f32> = (0..64_u16).map(|place| 1.0 / (f32::from(place) + 0.7)).collect();
+        let each: Vec<f32> = rows.chunks(LANES).map(|row| Lanes::load(row).sum()).collect();
+        assert_eq!(sums_of_rows(&rows).0[..], each[..]);
+    }
+
+    #[test]
     fn a_sum_takes_every_lane_once() {
         assert_eq!(Vector([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0]).sum(), 255.0);
     }

@@ -77,6 +77,7 @@ fn no_optimiser_and_no_loss_takes_memory_after_the_first_steps() {
         (Preset::Paper, vec![("optimizer.kind", "kfac".into())]),
         (Preset::Paper, vec![("market.generator", "numpy_mt19937".into()), ("market.generator_seed", Value::Int(42))]),
         (Preset::Hedging, vec![]),
+        (Preset::Hedging, vec![("network.hidden", Value::Int(27))]),
         (Preset::Hedging, vec![("training.average", Value::Float(0.9))]),
         (Preset::Hedging, loss("mean_variance")),
         (Preset::Hedging, loss("entropic")),

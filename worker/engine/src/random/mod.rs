@@ -128,6 +128,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn many_paths_at_a_time_have_the_normals_of_each() {
+        let (first, taken, count) = (5, 7, 37);
+        let mut source = StreamPerPath { purpose: Purpose::Test, seed: 3 };
+        let mut all = vec![0.0; count * taken];
+        source.fill_paths(first, taken, &mut all);
+        for (path, all) in (first..).zip(all.chunks(taken)) {
+            let mut normals = vec![0.0; taken];
+            source.fill(path, &mut normals);
+            assert_eq!(all, normals, "path {path}");
+        }
+    }
+
+    #[test]
     fn purpose_seed_and_index_each_make_another_stream() {
         let first = |purpose, seed, index| Stream::new(purpose, seed, index).uniform();
         let base = first(Purpose::TrainingPaths, 1, 1);

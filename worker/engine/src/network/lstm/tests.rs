@@ -249,8 +249,9 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let dims = (prop_oneof![1..5_usize, BLOCK - 2..BLOCK + 4, Just(2 * BLOCK + 7)], 1..5_usize);
-    let shape = (1..9_usize).prop_flat_map(|count| (Just(count), proptest::option::of(0..count)));
+    let batch = prop_oneof![1..5_usize, 7..19_usize, BLOCK - 2..BLOCK + 4, Just(2 * BLOCK + 7)];
+    let dims = (batch, 1..11_usize);
+    let shape = (1..12_usize).prop_flat_map(|count| (Just(count), proptest::option::of(0..count)));
     let scope = prop_oneof![Just(Scope::All), Just(Scope::Head)];
     (1..50_usize, shape, dims, scope, 0..1000_u64).prop_map(
         |(hidden, (count, fed_back), (batch, time), scope, seed)| Case {

@@ -66,15 +66,24 @@ impl BackwardWeights {
 }
 
 impl Scratch {
+    /// How many numbers each part of it has, in their order.
+    pub(super) fn lengths(shape: Shape) -> [usize; 6] {
+        let Shape { inputs, hidden } = shape;
+        [
+            PATHS,
+            POINTS * hidden * GATES * PATHS,
+            hidden.next_multiple_of(LANES) * PATHS,
+            hidden * PATHS,
+            hidden * (hidden + inputs + 1) * GATES * STRIP,
+            (hidden + 1) * STRIP,
+        ]
+    }
+
     /// Makes room, and begins the sums.
     pub(super) fn prepare(&mut self, shape: Shape) {
-        let Shape { inputs, hidden } = shape;
-        self.d_logits.resize(PATHS);
-        self.d_gates.resize(POINTS * hidden * GATES * PATHS);
-        self.d_state.resize(hidden.next_multiple_of(LANES) * PATHS);
-        self.d_cell.resize(hidden * PATHS);
-        self.d_weights.resize(hidden * (inputs + hidden + 1) * GATES * STRIP);
-        self.d_head.resize((hidden + 1) * STRIP);
+        let Scratch { d_logits, d_gates, d_state, d_cell, d_weights, d_head } = self;
+        let all = [d_logits, d_gates, d_state, d_cell, d_weights, d_head];
+        all.into_iter().zip(Scratch::lengths(shape)).for_each(|(numbers, len)| numbers.resize(len));
         self.d_weights.fill(0.0);
         self.d_head.fill(0.0);
     }
@@ -164,8 +173,8 @@ impl Kernel for Backward<'_> {
                 match (WIDE, rows > STRIP) {
                     (true, true) => self.point::<2, 2, 16>(place),
                     (true, false) => self.point::<1, 1, 16>(place),
-                    (false, true) => self.point::<2, 2, 8>(place),
-                    (false, false) => self.point::<1, 2, 8>(place),
+                    (false, true) => self.point::<2, 1, 8>(place),
+                    (false, false) => self.point::<1, 1, 8>(place),
                 }
             }
         }

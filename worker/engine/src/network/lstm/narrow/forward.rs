@@ -6,10 +6,10 @@ use super::{CELL, CELL_TANH, Frame, FrameMut, GATES, OUTPUT_GATE, PATHS, STRIP, 
 use crate::activation::{SIGMOID_OCTAVES, TANH_OCTAVES};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
-use crate::lanes::{Vector, add_outer, unrolled};
+use crate::lanes::{LANES, Vector, add_outer, unrolled};
 use crate::network::Dims;
 
-/// Units whose gates' sums are in registers at a time, where there are 32 of them.
+/// Units whose gates' sums are in registers at a time: of two wide vectors of paths, or else of one of eight.
 const PAIR: usize = 2;
 
 /// The weights as the forward pass reads them.
@@ -133,8 +133,8 @@ impl Step<'_> {
         } else if WIDE {
             self.strip::<1, 16>(0, &mut positions);
         } else {
-            for first in (0..rows).step_by(STRIP) {
-                self.strip::<2, 8>(first, &mut positions);
+            for first in (0..rows).step_by(LANES) {
+                self.strip::<1, 8>(first, &mut positions);
             }
         }
         positions

@@ -1,9 +1,9 @@
 //! The LSTM in f32 for few units: vectors across paths.
 //!
-//! Eight units are half a wide vector, and what is done unit by unit, a position's sum among them, is done within
-//! vectors. Across paths nothing is: every operation takes as many paths as a vector has numbers. What wider networks lose
-//! by that is the gradient of the weights, which is then a sum across vectors: for few units its sums stay in the
-//! nearest cache, one for each number of a vector, and are added up once a pass.
+//! Across units, vectors of a narrow network are partly empty, and each path's position is a sum within a vector. Across
+//! paths, vectors are full and nothing is done within them. The price is the gradient of the weights, a sum over paths:
+//! each of its entries takes a whole vector of sums, which are added up at the end of a pass. With 8 units these vectors
+//! stay in the first cache, beyond some 11 in the second, and for wide networks they no longer pay.
 //!
 //! As in [`fast`](super::fast), what happens to a path is one chain of operations whatever the vectors, so that its bits
 //! depend neither on the machine nor on the paths beside it.
@@ -18,15 +18,18 @@ use std::cell::{Cell, OnceCell};
 use super::{Shape, Wanted};
 use crate::aligned::Aligned;
 use crate::isa::{Isa, Kernel};
+use crate::lanes::LANES;
 use crate::network::{Dims, Gradient, InputShape, Lstm, Policy, Scope};
 use backward::{Backward, BackwardWeights, Scratch};
 use forward::{Forward, ForwardWeights};
 use transpose::Matrix;
 
-/// Whether this is the faster one for batches of this size, as `worker bench` and the benches say: more units are better
-/// taken eight at a time, and fewer paths leave vectors empty.
+/// The largest H for which this can be the faster one, as measured on a Zen 5: with more, the sums no longer pay.
+pub(super) const MOST_UNITS: usize = 24;
+
+/// Whether this is the faster one for batches of this size: fewer paths leave vectors empty.
 pub(super) fn is_faster(lstm: &Lstm, batch: usize) -> bool {
-    lstm.hidden <= 24 && batch >= STRIP
+    lstm.hidden as usize <= MOST_UNITS && batch >= STRIP
 }
 
 /// Paths that go through time together. Fewer are filled up, with paths whose numbers nobody sees.
@@ -228,7 +231,8 @@ pub(super) fn bytes(shape: Shape, dims: Dims) -> u64 {
     let Shape { inputs, hidden } = shape;
     let frames = dims.batch.div_ceil(PATHS) * (dims.time + 1) * Frame::len(shape);
     let rows = dims.batch * dims.time * (hidden + 3);
-    let sums = (hidden + 1) * STRIP * (GATES * (hidden + inputs + 1) + 1);
-    let scratch = PATHS * (6 * hidden + 1);
-    ((frames + rows + sums + scratch) * size_of::<f32>()) as u64
+    let scratch = Scratch::lengths(shape).iter().sum::<usize>();
+    // Packed once for each pass, in eights at most.
+    let weights = 2 * (GATES * hidden * (1 + inputs + hidden.next_multiple_of(LANES)) + hidden);
+    ((frames + rows + scratch + weights) * size_of::<f32>()) as u64
 }
