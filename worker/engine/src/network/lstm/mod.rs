@@ -5,13 +5,11 @@
 //! `h_t = o tanh c_t`, and the position `δ_t = tanh(w·h_t + b)`, which may be one of the inputs x_{t+1}. A gradient of the
 //! loss with respect to x is `d_x`.
 //!
-//! There are three of it: [`reference`] in plain loops for any number; and for f32 [`fast`], with vectors across units,
-//! and [`narrow`], with vectors across paths, where there are few units. They are tested against the reference.
+//! There are three of it: [`reference`] in plain loops for any number; and for f32 [`across_units`], with vectors of units,
+//! and [`across_paths`], with vectors of paths, where there are few units. They are tested against the reference.
 
-mod backward;
-mod fast;
-mod forward;
-mod narrow;
+mod across_paths;
+mod across_units;
 mod reference;
 
 use std::any::Any;
@@ -40,10 +38,10 @@ impl Lstm {
     /// The network at work: a fast one for f32.
     pub(super) fn policy<R: Real>(&self, inputs: InputShape, batch: usize) -> Box<dyn Policy<R>> {
         let isa = Isa::detect();
-        let fast: Box<dyn Policy<f32>> = if narrow::is_faster(self, batch) {
-            Box::new(narrow::NarrowLstm::new(self, inputs, isa))
+        let fast: Box<dyn Policy<f32>> = if across_paths::is_faster(self, batch) {
+            Box::new(across_paths::LstmAcrossPaths::new(self, inputs, isa))
         } else {
-            Box::new(fast::FastLstm::new(self, inputs, isa))
+            Box::new(across_units::LstmAcrossUnits::new(self, inputs, isa))
         };
         // The same type if R is f32; any other number has the reference.
         let same: Result<Box<Box<dyn Policy<R>>>, _> = (Box::new(fast) as Box<dyn Any>).downcast();
@@ -53,9 +51,13 @@ impl Lstm {
     /// Peak bytes of a pass in f32 over a batch.
     pub(super) fn bytes(&self, inputs: usize, dims: Dims) -> u64 {
         let shape = Shape { inputs, hidden: self.hidden as usize };
-        let across_units = fast::bytes(shape, dims);
+        let across_units = across_units::bytes(shape, dims);
         // Which of the two it is, the training batch says, and held-out sets are scored in larger ones.
-        if shape.hidden > narrow::MOST_UNITS { across_units } else { across_units.max(narrow::bytes(shape, dims)) }
+        if shape.hidden > across_paths::MOST_UNITS {
+            across_units
+        } else {
+            across_units.max(across_paths::bytes(shape, dims))
+        }
     }
 }
 

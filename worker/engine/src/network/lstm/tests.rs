@@ -1,7 +1,7 @@
 //! The LSTM against PyTorch and against difference quotients, and the fast one against the reference.
 
-use super::fast::{BLOCK, FastLstm};
-use super::narrow::NarrowLstm;
+use super::across_paths::LstmAcrossPaths;
+use super::across_units::{BLOCK, LstmAcrossUnits};
 use super::reference::ReferenceLstm;
 use super::*;
 use crate::golden::{self, assert_close, assert_gradient};
@@ -46,8 +46,8 @@ fn single_precision(shape: InputShape) -> [Box<dyn Policy<f32>>; 3] {
     let isa = Isa::detect();
     [
         Box::new(ReferenceLstm::<f32>::new(&lstm(), shape)),
-        Box::new(FastLstm::new(&lstm(), shape, isa)),
-        Box::new(NarrowLstm::new(&lstm(), shape, isa)),
+        Box::new(LstmAcrossUnits::new(&lstm(), shape, isa)),
+        Box::new(LstmAcrossPaths::new(&lstm(), shape, isa)),
     ]
 }
 
@@ -312,8 +312,8 @@ impl Case {
     /// The fast ones, whichever is taken for this many units.
     fn fast(&self, isa: Isa) -> [Box<dyn Policy<f32>>; 2] {
         [
-            Box::new(FastLstm::new(&self.lstm(), self.shape, isa)),
-            Box::new(NarrowLstm::new(&self.lstm(), self.shape, isa)),
+            Box::new(LstmAcrossUnits::new(&self.lstm(), self.shape, isa)),
+            Box::new(LstmAcrossPaths::new(&self.lstm(), self.shape, isa)),
         ]
     }
 
@@ -372,7 +372,7 @@ proptest! {
 
 #[test]
 fn few_units_are_taken_across_paths_where_there_are_enough() {
-    let taken = |hidden: u64, batch: usize| narrow::is_faster(&Lstm { hidden, ..Lstm::default() }, batch);
+    let taken = |hidden: u64, batch: usize| across_paths::is_faster(&Lstm { hidden, ..Lstm::default() }, batch);
     assert!(taken(8, 32) && taken(24, 16));
     assert!(!taken(32, 32) && !taken(8, 8));
 }

@@ -5,7 +5,7 @@
 //! each of its entries takes a whole vector of sums, which are added up at the end of a pass. With 8 units these vectors
 //! stay in the first cache, beyond some 11 in the second, and for wide networks they no longer pay.
 //!
-//! As in [`fast`](super::fast), what happens to a path is one chain of operations whatever the vectors, so that its bits
+//! As in [`across_units`](super::across_units), what happens to a path is one chain of operations whatever the vectors, so that its bits
 //! depend neither on the machine nor on the paths beside it.
 
 mod backward;
@@ -89,7 +89,7 @@ impl<'a> FrameMut<'a> {
 }
 
 /// An LSTM's forward pass, kept for its backward pass.
-pub(super) struct NarrowLstm {
+pub(super) struct LstmAcrossPaths {
     isa: Isa,
     shape: Shape,
     fed_back: Option<usize>,
@@ -109,9 +109,9 @@ pub(super) struct NarrowLstm {
     scratch: Scratch,
 }
 
-impl NarrowLstm {
-    pub(super) fn new(lstm: &Lstm, inputs: InputShape, isa: Isa) -> NarrowLstm {
-        NarrowLstm {
+impl LstmAcrossPaths {
+    pub(super) fn new(lstm: &Lstm, inputs: InputShape, isa: Isa) -> LstmAcrossPaths {
+        LstmAcrossPaths {
             isa,
             shape: Shape { inputs: inputs.count, hidden: lstm.hidden as usize },
             fed_back: inputs.fed_back,
@@ -174,7 +174,7 @@ impl Kernel for LayOut<'_> {
     }
 }
 
-impl Policy<f32> for NarrowLstm {
+impl Policy<f32> for LstmAcrossPaths {
     fn forward(&mut self, weights: &[f32], inputs: &mut [f32], dims: Dims) {
         self.prepare(dims);
         self.forward_weights.pack(self.shape, weights);

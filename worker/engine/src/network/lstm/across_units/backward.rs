@@ -1,8 +1,8 @@
 //! The backward pass in f32, in the blocks of the forward pass.
 
-use super::fast::{BLOCK, EIGHTS, GATES, Trace, padded};
+use super::super::{Shape, Wanted};
 use super::forward::Rows;
-use super::{Shape, Wanted};
+use super::{BLOCK, EIGHTS, GATE_NUMBERS, Trace, padded};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
 use crate::lanes::{LANES, Lanes, Vector, add_outer, copy_short, sums_of_rows, unrolled};
@@ -12,7 +12,7 @@ use crate::network::Dims;
 const TILE_VECTORS: usize = 4;
 
 /// i, f, g and o.
-const GATE_COUNT: usize = 4;
+const GATES: usize = 4;
 
 /// Sums in which the gradient of the head's weights comes together, each of every fourth path: one would wait for itself.
 const CHAINS: usize = 4;
@@ -35,8 +35,9 @@ pub(super) struct BackwardWeights {
 pub(super) struct Scratch {
     /// At the gates' pre-activations of a block at one point: \[BLOCK, `stride`\].
     d_gates: Aligned<f32>,
-    /// At h and c: \[BLOCK, H\].
+    /// At h: \[BLOCK, H\].
     d_state: Aligned<f32>,
+    /// At c: \[H/8, paths, 8\].
     d_cell: Aligned<f32>,
     /// Of the recurrent weights, the input weights and the bias: \[H/8, H + I + 1, 4, 8\].
     d_weights: Aligned<f32>,
@@ -53,7 +54,7 @@ fn stride(hidden: usize) -> usize {
 
 /// Where a gate of a unit lies among the 4H.
 fn gate_place(gate: usize, unit: usize) -> usize {
-    unit / LANES * GATES + gate * LANES + unit % LANES
+    unit / LANES * GATE_NUMBERS + gate * LANES + unit % LANES
 }
 
 impl BackwardWeights {
@@ -91,7 +92,7 @@ impl Scratch {
         self.d_gates.resize(BLOCK * stride(hidden));
         self.d_state.resize(BLOCK * width);
         self.d_cell.resize(BLOCK * width);
-        self.d_weights.resize(width / LANES * (hidden + inputs + 1) * GATES);
+        self.d_weights.resize(width / LANES * (hidden + inputs + 1) * GATE_NUMBERS);
         self.d_head.resize(width);
         self.d_head_bias.resize(LANES);
         for sums in [&mut self.d_weights, &mut self.d_head, &mut self.d_head_bias] {
@@ -103,12 +104,12 @@ impl Scratch {
     pub(super) fn unpack(&self, shape: Shape, gradient: &mut [f32]) {
         let Shape { inputs, hidden } = shape;
         let gradient = shape.tensors_mut(gradient);
-        for (block, panel) in self.d_weights.chunks_exact((hidden + inputs + 1) * GATES).enumerate() {
+        for (block, panel) in self.d_weights.chunks_exact((hidden + inputs + 1) * GATE_NUMBERS).enumerate() {
             let units = LANES.min(hidden - block * LANES);
             for gate in 0..4 {
                 for lane in 0..units {
                     let row = gate * hidden + block * LANES + lane;
-                    let mut sums = panel[gate * LANES + lane..].iter().step_by(GATES);
+                    let mut sums = panel[gate * LANES + lane..].iter().step_by(GATE_NUMBERS);
                     for places in [
                         &mut gradient.recurrent[row * hidden..][..hidden],
                         &mut gradient.input[row * inputs..][..inputs],
@@ -217,7 +218,7 @@ impl Backward<'_> {
             _ => &self.trace.cell[(here - self.dims.batch) * width..][..rows * width],
         };
         let Scratch { d_gates, d_state, d_cell, .. } = &mut *self.scratch;
-        let traced = self.trace.gates[here * 4 * width..][..rows * 4 * width].chunks_exact(rows * GATES);
+        let traced = self.trace.gates[here * 4 * width..][..rows * 4 * width].chunks_exact(rows * GATE_NUMBERS);
         let traced = traced.zip(self.trace.cell_tanh[here * width..][..rows * width].chunks_exact(rows * LANES));
         let traced = traced.zip(last_cell.chunks_exact(rows * LANES));
         for (block, (((gates, cell_tanh), last_cell), d_cell)) in
@@ -282,7 +283,7 @@ impl Backward<'_> {
         for (places, d_gates) in places.zip(self.scratch.d_gates.chunks_exact(stride(hidden))) {
             for (gate, places) in places.chunks_exact_mut(hidden).enumerate() {
                 for (block, places) in places.chunks_mut(LANES).enumerate() {
-                    copy_short(&d_gates[block * GATES + gate * LANES..][..places.len()], places);
+                    copy_short(&d_gates[block * GATE_NUMBERS + gate * LANES..][..places.len()], places);
                 }
             }
         }
@@ -299,10 +300,10 @@ impl Backward<'_> {
             0 => &[],
             _ => &self.trace.state[(here - self.dims.batch) * width..][..rows * width],
         };
-        for (block, panel) in d_weights.chunks_exact_mut((hidden + inputs + 1) * GATES).enumerate() {
-            let d_gates = Columns { data: d_gates, rows, stride: stride(hidden), first: block * GATES };
-            let (of_states, rest) = panel.split_at_mut(hidden * GATES);
-            let (of_inputs, of_bias) = rest.split_at_mut(inputs * GATES);
+        for (block, panel) in d_weights.chunks_exact_mut((hidden + inputs + 1) * GATE_NUMBERS).enumerate() {
+            let d_gates = Columns { data: d_gates, rows, stride: stride(hidden), first: block * GATE_NUMBERS };
+            let (of_states, rest) = panel.split_at_mut(hidden * GATE_NUMBERS);
+            let (of_inputs, of_bias) = rest.split_at_mut(inputs * GATE_NUMBERS);
             if time > 0 {
                 add_product::<WIDE>(of_states, Columns { data: last_state, rows, stride: width, first: 0 }, d_gates);
             }
@@ -379,14 +380,15 @@ struct UnitsBack<'a> {
 impl UnitsBack<'_> {
     #[inline(always)]
     fn run(self) {
-        let (units, all_gates) = (self.block * LANES.., self.block * GATES..);
+        let (units, all_gates) = (self.block * LANES.., self.block * GATE_NUMBERS..);
         let head = Lanes::load(&self.head[units.clone()]);
-        let traced = self.gates.chunks_exact(GATES).zip(self.cell_tanh.chunks_exact(LANES));
+        let traced = self.gates.chunks_exact(GATE_NUMBERS).zip(self.cell_tanh.chunks_exact(LANES));
         let traced = traced.zip(self.last_cell.chunks_exact(LANES));
         let above = self.d_logits.iter().zip(self.d_state.chunks_exact(padded(self.hidden)));
         let below = self.d_cell.chunks_exact_mut(LANES).zip(self.d_gates.chunks_exact_mut(stride(self.hidden)));
         for ((((gates, tanh), last_cell), (d_logit, d_state)), (d_cell, d_gates)) in traced.zip(above).zip(below) {
-            let d_gates: &mut [f32; GATES] = d_gates[all_gates.clone()].first_chunk_mut().expect("a block's gates");
+            let d_gates: &mut [f32; GATE_NUMBERS] =
+                d_gates[all_gates.clone()].first_chunk_mut().expect("a block's gates");
             let ([i, f, g, o], tanh) = (Lanes::load_all(gates), Lanes::load(tanh));
             let d_h = Lanes::splat(*d_logit).mul_add(head, Lanes::load(&d_state[units.clone()]));
             let d_c = d_h.mul(o).mul_add(tanh.mul_sub_from(tanh, Vector::ONE), Lanes::load(d_cell));
@@ -438,7 +440,7 @@ fn add_product_by<const R: usize, const V: usize, const N: usize>(
     right: Columns<'_>,
 ) {
     while !out.is_empty() {
-        let rows = match out.len() / GATES {
+        let rows = match out.len() / GATE_NUMBERS {
             many if many >= R => {
                 product_tile::<R, V, N>(out, left, right);
                 R
@@ -465,7 +467,7 @@ fn add_product_by<const R: usize, const V: usize, const N: usize>(
                 1
             }
         };
-        out = &mut out[rows * GATES..];
+        out = &mut out[rows * GATE_NUMBERS..];
         left.first += rows;
     }
 }
@@ -478,10 +480,10 @@ fn product_tile<const R: usize, const V: usize, const N: usize>(
 ) {
     let mut sums = [[Vector::<N>::ZERO; V]; R];
     for row in 0..left.rows {
-        add_outer(&mut sums, left.row(row), right.row::<GATES>(row));
+        add_outer(&mut sums, left.row(row), right.row::<GATE_NUMBERS>(row));
     }
     unrolled!(r in R, unrolled!(v in V, {
-        let out = &mut out[r * GATES + v * N..][..N];
+        let out = &mut out[r * GATE_NUMBERS + v * N..][..N];
         Vector::load(out).add(sums[r][v]).store(out);
     }));
 }
@@ -491,10 +493,10 @@ fn product_tile<const R: usize, const V: usize, const N: usize>(
 fn add_rows(out: &mut [f32], right: Columns<'_>) {
     let mut sums = [Lanes::ZERO; 4];
     for row in 0..right.rows {
-        let row = Lanes::load_all::<GATE_COUNT>(right.row::<GATES>(row));
-        unrolled!(v in GATE_COUNT, sums[v] = sums[v].add(row[v]));
+        let row = Lanes::load_all::<GATES>(right.row::<GATE_NUMBERS>(row));
+        unrolled!(v in GATES, sums[v] = sums[v].add(row[v]));
     }
-    unrolled!(v in GATE_COUNT, {
+    unrolled!(v in GATES, {
         let out = &mut out[v * LANES..];
         Lanes::load(out).add(sums[v]).store(out);
     });
@@ -555,9 +557,9 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 fn products(a: &[f32], b: &[f32]) -> Lanes {
     let mut sums = [Lanes::ZERO; 4];
-    for (a, b) in a.chunks_exact(GATES).zip(b.chunks_exact(GATES)) {
-        let (a, b) = (Lanes::load_all::<GATE_COUNT>(a), Lanes::load_all::<GATE_COUNT>(b));
-        unrolled!(v in GATE_COUNT, sums[v] = a[v].mul_add(b[v], sums[v]));
+    for (a, b) in a.chunks_exact(GATE_NUMBERS).zip(b.chunks_exact(GATE_NUMBERS)) {
+        let (a, b) = (Lanes::load_all::<GATES>(a), Lanes::load_all::<GATES>(b));
+        unrolled!(v in GATES, sums[v] = a[v].mul_add(b[v], sums[v]));
     }
     let [a, b, c, d] = sums;
     a.add(c).add(b.add(d))

@@ -1,8 +1,8 @@
 //! The forward pass in f32: blocks of paths go through all points one after the other, so that what a step reads is in
 //! the nearest cache.
 
-use super::Shape;
-use super::fast::{BLOCK, EIGHTS, GATES, Trace, padded};
+use super::super::Shape;
+use super::{BLOCK, EIGHTS, GATE_NUMBERS, Trace, padded};
 use crate::activation::{SIGMOID_OCTAVES, TANH_OCTAVES};
 use crate::aligned::Aligned;
 use crate::isa::Kernel;
@@ -29,14 +29,14 @@ impl ForwardWeights {
         let Shape { inputs, hidden } = shape;
         let tensors = shape.tensors(weights);
         let depth = 1 + inputs + hidden;
-        self.panels.resize(padded(hidden) / LANES * depth * GATES);
-        for (block, panel) in self.panels.chunks_exact_mut(depth * GATES).enumerate() {
+        self.panels.resize(padded(hidden) / LANES * depth * GATE_NUMBERS);
+        for (block, panel) in self.panels.chunks_exact_mut(depth * GATE_NUMBERS).enumerate() {
             let units = LANES.min(hidden - block * LANES);
             for gate in 0..4 {
                 let scale = if gate == 2 { TANH_OCTAVES } else { SIGMOID_OCTAVES };
                 for lane in 0..units {
                     let row = gate * hidden + block * LANES + lane;
-                    let mut column = panel[gate * LANES + lane..].iter_mut().step_by(GATES);
+                    let mut column = panel[gate * LANES + lane..].iter_mut().step_by(GATE_NUMBERS);
                     let mut put = |weight: f32| *column.next().expect("a place for each weight") = scale * weight;
                     put(tensors.bias_input[row] + tensors.bias_recurrent[row]);
                     tensors.input[row * inputs..][..inputs].iter().for_each(|weight| put(*weight));
@@ -132,7 +132,7 @@ impl Forward<'_> {
             state: &mut state[..rows * width],
             logits,
         };
-        let panels = self.weights.panels.chunks_exact((1 + inputs + hidden) * GATES);
+        let panels = self.weights.panels.chunks_exact((1 + inputs + hidden) * GATE_NUMBERS);
         for (block, (panel, head)) in panels.zip(self.weights.head.chunks_exact(LANES)).enumerate() {
             if WIDE {
                 step.tiles::<8, 2, 16>(self.shape, panel, rows, block);
@@ -200,14 +200,14 @@ impl Step<'_> {
         let width = padded(hidden);
         let features = Rows::<R>::new(&self.inputs[row * inputs..], inputs, inputs);
         let states = Rows::<R>::new(&self.last_state[row * width..], width, self.depth);
-        let (bias, panel) = panel.split_at(GATES);
-        let (of_inputs, of_states) = panel.split_at(inputs * GATES);
+        let (bias, panel) = panel.split_at(GATE_NUMBERS);
+        let (of_inputs, of_states) = panel.split_at(inputs * GATE_NUMBERS);
         let mut sums = [Vector::<N>::load_all::<V>(bias); R];
         features.multiply(&mut sums, of_inputs);
         states.multiply(&mut sums, of_states);
-        let gates = &mut self.gates[(block * rows + row) * GATES..][..R * GATES];
+        let gates = &mut self.gates[(block * rows + row) * GATE_NUMBERS..][..R * GATE_NUMBERS];
         unrolled!(r in R, unrolled!(v in V, {
-            sums[r][v].activate_gates(v * N).store(&mut gates[r * GATES + v * N..]);
+            sums[r][v].activate_gates(v * N).store(&mut gates[r * GATE_NUMBERS + v * N..]);
         }));
     }
 
@@ -216,12 +216,12 @@ impl Step<'_> {
     #[inline(always)]
     fn states<const N: usize>(&mut self, width: usize, rows: usize, block: usize, head: &[f32]) {
         let here = block * rows;
-        let gates = &self.gates[here * GATES..][..rows * GATES];
+        let gates = &self.gates[here * GATE_NUMBERS..][..rows * GATE_NUMBERS];
         let last_cell = &self.last_cell[here * LANES..][..rows * LANES];
         let cell = &mut self.cell[here * LANES..][..rows * LANES];
         let cell_tanh = &mut self.cell_tanh[here * LANES..][..rows * LANES];
         for ((gates, last_cell), cell) in
-            gates.chunks_exact(GATES).zip(last_cell.chunks_exact(LANES)).zip(cell.chunks_exact_mut(LANES))
+            gates.chunks_exact(GATE_NUMBERS).zip(last_cell.chunks_exact(LANES)).zip(cell.chunks_exact_mut(LANES))
         {
             let [i, f, g, _] = Lanes::load_all(gates);
             f.mul_add(Lanes::load(last_cell), i.mul(g)).store(cell);
@@ -231,7 +231,7 @@ impl Step<'_> {
         let units = block * LANES..;
         let states = self.state.chunks_exact_mut(width).zip(self.logits.chunks_exact_mut(LANES));
         for ((gates, cell_tanh), (state, logit)) in
-            gates.chunks_exact(GATES).zip(cell_tanh.chunks_exact(LANES)).zip(states)
+            gates.chunks_exact(GATE_NUMBERS).zip(cell_tanh.chunks_exact(LANES)).zip(states)
         {
             let [_, _, _, o] = Lanes::load_all(gates);
             let h = o.mul(Lanes::load(cell_tanh));

@@ -1,26 +1,29 @@
-//! The LSTM in f32, fast: vectors across units, gates and states of eight units in one place.
+//! The LSTM in f32 with vectors across units: gates and states of eight units in one place.
 //!
 //! Every number is one chain of fused multiply-adds in a fixed order, whatever the tiles that it was computed in: its
 //! bits depend neither on the machine nor on the paths beside it. Only the gradients of the weights are sums over paths,
 //! block by block and point by point.
 
-use super::backward::{Backward, BackwardWeights, Scratch};
-use super::forward::{Forward, ForwardWeights};
+mod backward;
+mod forward;
+
 use super::{Shape, Wanted};
 use crate::aligned::Aligned;
 use crate::isa::Isa;
 use crate::lanes::LANES;
 use crate::network::{Dims, Gradient, InputShape, Lstm, Policy, Scope};
+use backward::{Backward, BackwardWeights, Scratch};
+use forward::{Forward, ForwardWeights};
 
 /// Paths that go through time together: their states stay in the nearest cache, and the weights are read once for all
 /// of them.
 pub(super) const BLOCK: usize = 32;
 
-/// Times eight paths in a block.
+/// Groups of eight paths in a block.
 pub(super) const EIGHTS: usize = BLOCK / LANES;
 
 /// Numbers that the four gates of eight units have.
-pub(super) const GATES: usize = 4 * LANES;
+pub(super) const GATE_NUMBERS: usize = 4 * LANES;
 
 /// H, rounded up to whole vectors.
 pub(super) fn padded(hidden: usize) -> usize {
@@ -30,9 +33,9 @@ pub(super) fn padded(hidden: usize) -> usize {
 /// What a forward pass leaves for the backward pass, time-major; H is rounded up to whole vectors.
 #[derive(Default)]
 pub(super) struct Trace {
-    /// Activated gates of each block of paths at each point: \[H/8, BLOCK, 4, 8\].
+    /// Activated gates of each block of paths at each point: \[H/8, paths, 4, 8\]; the last block has as many as are left.
     pub(super) gates: Aligned<f32>,
-    /// c_t and tanh c_t likewise: \[H/8, BLOCK, 8\], so that two paths' units make one wide vector.
+    /// c_t and tanh c_t likewise: \[H/8, paths, 8\], so that two paths' units make one wide vector.
     pub(super) cell: Aligned<f32>,
     pub(super) cell_tanh: Aligned<f32>,
     /// h_t: \[D, B, H\].
@@ -42,7 +45,7 @@ pub(super) struct Trace {
 }
 
 /// An LSTM's forward pass, kept for its backward pass.
-pub(super) struct FastLstm {
+pub(super) struct LstmAcrossUnits {
     isa: Isa,
     shape: Shape,
     fed_back: Option<usize>,
@@ -57,9 +60,9 @@ pub(super) struct FastLstm {
     scratch: Scratch,
 }
 
-impl FastLstm {
-    pub(super) fn new(lstm: &Lstm, inputs: InputShape, isa: Isa) -> FastLstm {
-        FastLstm {
+impl LstmAcrossUnits {
+    pub(super) fn new(lstm: &Lstm, inputs: InputShape, isa: Isa) -> LstmAcrossUnits {
+        LstmAcrossUnits {
             isa,
             shape: Shape { inputs: inputs.count, hidden: lstm.hidden as usize },
             fed_back: inputs.fed_back,
@@ -91,7 +94,7 @@ impl FastLstm {
     }
 }
 
-impl Policy<f32> for FastLstm {
+impl Policy<f32> for LstmAcrossUnits {
     fn forward(&mut self, weights: &[f32], inputs: &mut [f32], dims: Dims) {
         self.prepare(dims);
         self.forward_weights.pack(self.shape, weights);
