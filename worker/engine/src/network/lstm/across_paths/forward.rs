@@ -77,6 +77,8 @@ impl Kernel for Forward<'_> {
                 let (last, now) = frames[time * len..].split_at_mut(len);
                 let mut step = Step {
                     shape: self.shape,
+                    // Before the first point h is 0.
+                    depth: if time > 0 { self.shape.hidden } else { 0 },
                     weights: self.weights,
                     last: Frame::of(self.shape, last),
                     now: FrameMut::of(self.shape, now),
@@ -118,6 +120,8 @@ impl Forward<'_> {
 /// One block of paths at one point.
 struct Step<'a> {
     shape: Shape,
+    /// How many of the last states matter: all of them or none.
+    depth: usize,
     weights: &'a ForwardWeights,
     last: Frame<'a>,
     now: FrameMut<'a>,
@@ -172,7 +176,7 @@ impl Step<'_> {
         let mut sums = [[Vector::<N>::ZERO; V]; R];
         unrolled!(r in R, sums[r] = [Vector::splat(bias[r]); V]);
         add_rows(&mut sums, of_inputs, self.now.inputs, first);
-        add_rows(&mut sums, of_states, self.last.state, first);
+        add_rows(&mut sums, &of_states[..self.depth], self.last.state, first);
         let units = &mut self.now.units[unit * UNIT_ROWS * PATHS..][..U * UNIT_ROWS * PATHS];
         unrolled!(u in U, unrolled!(gate in GATES, {
             let row = &mut units[(u * UNIT_ROWS + gate) * PATHS + first..];
