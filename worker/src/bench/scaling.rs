@@ -45,8 +45,8 @@ pub fn scaling(case: &Case, slots: usize, rounds: u32) -> Result<Scaling, BenchE
         multiply_adds(ROUNDS);
     };
     let looks = (0..rounds).map(|_| {
-        let [peak_one, peak_all] = [1, slots].map(|threads| threads as f64 / seconds_at_once(threads, peak));
-        let [runs_one, runs_all] = [1, slots].map(|threads| threads as f64 / seconds_at_once(threads, runs));
+        let [peak_one, peak_all] = [1, slots].map(|threads| rate_at_once(threads, peak));
+        let [runs_one, runs_all] = [1, slots].map(|threads| rate_at_once(threads, runs));
         Look { peak: [peak_one, peak_all], runs: [runs_one, runs_all].map(|rate| rate * f64::from(RUNS)) }
     });
     Ok(Look::summary(slots, &looks.collect::<Vec<Look>>()))
@@ -71,22 +71,24 @@ impl Look {
     }
 }
 
-/// Seconds from the moment at which all threads begin until the last of them has done its work.
-fn seconds_at_once(threads: usize, work: impl Fn() + Sync) -> f64 {
-    let start = Barrier::new(threads + 1);
+/// How often threads that begin at once do their work in a second, all together: each counts by its own time, as slots of a
+/// fleet take the next task when they are done and do not wait for one another.
+fn rate_at_once(threads: usize, work: impl Fn() + Sync) -> f64 {
+    let start = Barrier::new(threads);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
+                    let begun = Instant::now();
                     work();
+                    begun.elapsed().as_secs_f64()
                 })
             })
             .collect();
-        start.wait();
-        let begun = Instant::now();
-        workers.into_iter().for_each(|worker| worker.join().expect("a panic of a run is caught where it is"));
-        begun.elapsed().as_secs_f64()
+        let seconds =
+            |worker: thread::ScopedJoinHandle<'_, f64>| worker.join().expect("a panic of a run is caught where it is");
+        workers.into_iter().map(|worker| seconds(worker).recip()).sum()
     })
 }
 
@@ -101,7 +103,7 @@ mod tests {
         let work = || {
             done.fetch_add(1, Ordering::Relaxed);
         };
-        assert!(seconds_at_once(3, work) >= 0.0);
+        assert!(rate_at_once(3, work) > 0.0);
         assert_eq!(done.into_inner(), 3);
     }
 
