@@ -46,9 +46,13 @@ impl Stage {
         self.become_(Now::Alone);
     }
 
-    /// Everything is done: returns at a signal, and at once if there was one before.
-    pub async fn lingering(&self) {
+    /// Everything is done: a signal ends what [`signalled`](Stage::signalled) waits for.
+    pub fn linger(&self) {
         self.become_(Now::Lingering);
+    }
+
+    /// Returns at a signal, and at once if there was one before.
+    pub async fn signalled(&self) {
         self.signalled.notified().await;
     }
 

@@ -32,15 +32,17 @@ impl FromStr for Linger {
 impl Linger {
     /// Stays; a signal ends it, or has ended it before it began.
     pub async fn stay(self, stage: &Stage) {
+        // Before anybody is told: whoever reads it may send a signal at once.
+        stage.linger();
         match self {
             Linger::For(duration) => {
                 eprintln!("answering for another {}; Ctrl-C ends it", format::duration(duration));
                 // That the time is over is as good an end as the signal.
-                let _ = tokio::time::timeout(duration, stage.lingering()).await;
+                let _ = tokio::time::timeout(duration, stage.signalled()).await;
             }
             Linger::Forever => {
                 eprintln!("answering until Ctrl-C");
-                stage.lingering().await;
+                stage.signalled().await;
             }
         }
     }
