@@ -94,3 +94,14 @@ proptest! {
         prop_assert!((back - p).abs() <= 1e-11 * p, "{back} is not {p}");
     }
 }
+
+/// Where a continued fraction that knows x alone, and not 1 − x, has ten digits and no more.
+#[test]
+fn tails_of_student_t_are_smooth_for_many_degrees_of_freedom() {
+    for (p, freedom) in
+        [(0.054_559_519_201_888_46, 97_845.777_807_644_18), (0.026_283_164_978_238_266, 98_425.237_638_81)]
+    {
+        let back = two_sided_p(two_sided_quantile(p, freedom), freedom);
+        assert!((back - p).abs() <= 1e-12 * p, "{back} is not {p}");
+    }
+}

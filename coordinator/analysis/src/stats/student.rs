@@ -26,9 +26,9 @@ pub fn two_sided_p(t: f64, freedom: f64) -> f64 {
     // x^a (1 − x)^½ / B(a, ½)
     let front = (-half * ratio.ln_1p()).exp() * rest.sqrt() * gamma_ratio(half) / PI.sqrt();
     if x < (half + 1.0) / (half + 2.5) {
-        front / half * beta_fraction(half, 0.5, x)
+        front * beta_fraction([half, 0.5], [x, rest])
     } else {
-        1.0 - front / 0.5 * beta_fraction(0.5, half, rest)
+        1.0 - front * beta_fraction([0.5, half], [rest, x])
     }
 }
 
@@ -64,25 +64,31 @@ fn gamma_ratio(a: f64) -> f64 {
     a.sqrt() * (-series / a).exp()
 }
 
-/// The continued fraction of the incomplete beta function, by Lentz's method. It converges within some √max(a, b)
-/// steps where x < (a + 1)/(a + b + 2).
-fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
-    let away = |value: f64| if value.abs() < f64::MIN_POSITIVE { f64::MIN_POSITIVE } else { value };
-    let (mut c, mut d) = (1.0, 1.0 / away(1.0 - (a + b) * x / (a + 1.0)));
-    let mut fraction = d;
+/// I_x(a, b) · B(a, b) / (xᵃ yᵇ) with y = 1 − x: the continued fraction of DiDonato & Morris 1992 (TOMS 708, eq. 9), which is
+/// told both x and y. One that knows x alone takes differences of numbers near 1 where a is large, and loses as many
+/// digits as a has. It converges within some √max(a, b) steps where x < (a + 1)/(a + b + 2).
+fn beta_fraction([a, b]: [f64; 2], [x, y]: [f64; 2]) -> f64 {
+    let lambda = if a > b { (a + b) * y - b } else { a - (a + b) * x };
+    let (c, c0, c1) = (1.0 + lambda, b / a, 1.0 + 1.0 / a);
+    let (mut p, mut s) = (1.0, a + 1.0);
+    // The last two convergents' numerators and denominators.
+    let (mut above, mut below) = ([0.0, 1.0], [1.0, c / c1]);
+    let mut fraction = c1 / c;
     for step in 1..100_000 {
-        let m = f64::from(step);
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        d = 1.0 / away(1.0 + even * d);
-        c = away(1.0 + even / c);
-        fraction *= c * d;
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
-        d = 1.0 / away(1.0 + odd * d);
-        c = away(1.0 + odd / c);
-        fraction *= c * d;
-        if (c * d - 1.0).abs() < f64::EPSILON {
+        let n = f64::from(step);
+        let (t, w) = (n / a, n * (b - n) * x);
+        let alpha = p * (p + c0) * (a / s).powi(2) * w * x;
+        let beta = n + w / s + (1.0 + t) / (c1 + 2.0 * t) * (c + n * (1.0 + y));
+        (p, s) = (1.0 + t, s + 2.0);
+        above = [above[1], alpha * above[0] + beta * above[1]];
+        below = [below[1], alpha * below[0] + beta * below[1]];
+        let last = fraction;
+        fraction = above[1] / below[1];
+        if (fraction - last).abs() <= f64::EPSILON * fraction.abs() {
             break;
         }
+        // To scale, as both grow with every step.
+        (above, below) = ([above[0] / below[1], fraction], [below[0] / below[1], 1.0]);
     }
     fraction
 }
